@@ -1,0 +1,312 @@
+/**
+ * Devices: where graphs run. Every device works in a thread of its own, so neither a server's event loop nor a
+ * page stalls while a graph runs.
+ */
+
+import { defaultProvider, defaultThreads, gpuStores, keepAlive, missing, providers, spawn } from '#runtime';
+import type { NdArray } from './array.ts';
+import { evaluateDim, type Shape, showShape } from './dims.ts';
+import { lower, type Model } from './lower.ts';
+import type { Provider } from './operator.ts';
+import type { Message, Port } from './runtime/channel.ts';
+import type { Reply, Request, StoreBinding } from './runtime/host.ts';
+import { Parameter, Tensor } from './tensor.ts';
+import { type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
+
+export interface DeviceOptions {
+  /** Where to run; default `cpu` in Node, `wasm` in a browser. */
+  readonly provider?: Provider;
+  /** Threads of one operator; default: the machine's cores. Results depend on it in the last bits. */
+  readonly threads?: number;
+  /** In a browser: the address of the folder that holds onnxruntime-web's `.wasm` files. */
+  readonly assets?: string;
+}
+
+/** A request that the device could not carry out. */
+export class DeviceError extends Error {
+  override readonly name = 'DeviceError';
+}
+
+/** Opens a device. Throws a DeviceError that says what to install when the provider is not there. */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const provider = options.provider ?? defaultProvider;
+  if (!providers.includes(provider)) {
+    throw new DeviceError(`unknown device '${provider}': here are ${providers.join(', ')}`);
+  }
+  const threads = options.threads ?? defaultThreads();
+  if (!Number.isInteger(threads) || threads < 1) throw new DeviceError(`threads must be 1 or more, got ${threads}`);
+  const device = new Device(provider, threads, await spawn());
+  try {
+    await device.open(options.assets);
+    // A provider that is not there shows itself only when a session is made.
+    if (provider !== 'cpu') await device.compile((x) => x.add(1), { inputs: [{ shape: [1] }] });
+  } catch (error) {
+    await device.close();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DeviceError(missing(provider, reason.split('\n')[0]!) ?? reason);
+  }
+  return device;
+}
+
+/** What an argument of a compiled function looks like. Names in the shape are free dimensions. */
+export interface InputSpec {
+  readonly shape: Shape;
+  readonly dtype?: NdArray['dtype'];
+}
+
+export interface CompileOptions {
+  /** Values of parameters, made part of the model: fastest to run, fixed until compiled again. */
+  readonly weights?: ReadonlyMap<Parameter, NdArray>;
+  /** A store that holds the parameters instead; `updates` of the function are written to it. */
+  readonly store?: Store;
+  /** Writes ONNX Runtime's profile to files that begin with this path; ended by `dispose`. */
+  readonly profile?: string;
+  readonly name?: string;
+}
+
+/** A compiled function: arrays in, arrays out, in the places where the traced function had tensors. */
+export interface Compiled<A extends readonly Tree[], R extends Tree> {
+  (...inputs: { [K in keyof A]: ArraysOf<A[K]> }): Promise<ArraysOf<R>>;
+  readonly model: Model;
+  dispose(): Promise<void>;
+}
+
+/** The result of a traced function that also writes to the store. */
+export interface Step<R extends Tree> {
+  readonly outputs: R;
+  /** New values of parameters: they replace the old ones when the call is done. */
+  readonly updates: ReadonlyMap<Parameter, Tensor>;
+}
+
+export class Device {
+  readonly provider: Provider;
+  readonly threads: number;
+  readonly #port: Port;
+  readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>();
+  #nextId = 0;
+  #failure: Error | undefined;
+
+  /** Use `openDevice`. */
+  constructor(provider: Provider, threads: number, port: Port) {
+    this.provider = provider;
+    this.threads = threads;
+    this.#port = port;
+    port.onAnswer((answer) => {
+      const waiter = this.#waiting.get(answer.id)!;
+      this.#waiting.delete(answer.id);
+      if ('error' in answer) waiter.reject(new DeviceError(answer.error));
+      else waiter.resolve(answer.reply);
+    });
+    port.onFailure((error) => this.#fail(new DeviceError(error.message)));
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+
+  #send(message: (id: number) => Message, transfer: ArrayBuffer[] = []): Promise<Reply> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#nextId++;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#port.post(message(id), transfer);
+    });
+    return keepAlive(reply);
+  }
+
+  /** For `openDevice`. */
+  async open(assets: string | undefined): Promise<void> {
+    const { provider, threads } = this;
+    await this.#send((id) => ({ id, open: { provider, threads, gpuStores: gpuStores(provider), assets } }));
+  }
+
+  /** For `Store` and compiled functions. */
+  request(request: Request, transfer: ArrayBuffer[] = []): Promise<Reply> {
+    return this.#send((id) => ({ id, request }), transfer);
+  }
+
+  /** A number that no other session or store of this device has. */
+  newKey(): number {
+    return this.#nextId++;
+  }
+
+  /** A place on the device for values that live across calls: weights, optimiser state, caches. */
+  async store(values: ReadonlyMap<Parameter, NdArray>): Promise<Store> {
+    const store = new Store(this);
+    await store.write(values);
+    return store;
+  }
+
+  /**
+   * Traces `f` once with symbols of the given inputs and compiles it. Parameters that `f` uses must have a value in
+   * `weights` or in `store`.
+   */
+  async compile<const A extends readonly Tree<InputSpec>[], R extends Tree>(
+    f: (...inputs: { [K in keyof A]: TensorsOf<A[K]> }) => R,
+    options: CompileOptions & { readonly inputs: A },
+  ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
+    const inputs = symbols(options.inputs);
+    const outputs = f(...(inputs as { [K in keyof A]: TensorsOf<A[K]> }));
+    return this.#finish(inputs, { outputs, updates: new Map() }, options);
+  }
+
+  /** Like `compile`, for a function that also updates parameters of the store. */
+  async compileStep<const A extends readonly Tree<InputSpec>[], R extends Tree>(
+    f: (...inputs: { [K in keyof A]: TensorsOf<A[K]> }) => Step<R>,
+    options: CompileOptions & { readonly inputs: A; readonly store: Store },
+  ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
+    const inputs = symbols(options.inputs);
+    return this.#finish(inputs, f(...(inputs as { [K in keyof A]: TensorsOf<A[K]> })), options);
+  }
+
+  async #finish<A extends readonly Tree[], R extends Tree>(
+    inputs: readonly Tree[],
+    step: Step<R>,
+    options: CompileOptions,
+  ): Promise<Compiled<A, R>> {
+    const { store, weights } = options;
+    const results = flattenTree(step.outputs);
+    const updates = [...step.updates];
+    for (const [parameter, value] of updates) {
+      if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
+        throw new DeviceError(`the update of a parameter ${parameter} is ${value}`);
+      }
+    }
+    const parameterNames = store?.names;
+    const model = lower([...results, ...updates.map(([, value]) => value)], {
+      provider: this.provider,
+      name: options.name ?? 'graph',
+      ...(weights ? { weights } : {}),
+      ...(parameterNames ? { parameterNames } : {}),
+    });
+    const outputs = model.outputs.slice(0, results.length);
+    let binding: StoreBinding | undefined;
+    if (model.parameters.size > 0 || updates.length > 0) {
+      if (!store) {
+        const [parameter] = model.parameters.values();
+        throw new DeviceError(`a parameter ${parameter} has no value: give weights or a store`);
+      }
+      binding = {
+        store: store.key,
+        reads: [...model.parameters].map(([input, parameter]) => [input, store.keyOf(parameter)] as const),
+        writes: updates.map(([parameter], i) => [model.outputs[results.length + i]!, store.keyOf(parameter)] as const),
+      };
+    }
+    const session = this.newKey();
+    await this.request(
+      { kind: 'session', session, model: model.bytes, outputs, binding, profile: options.profile },
+      [model.bytes.buffer],
+    );
+    const symbolsInOrder = inputs.flatMap((tree) => flattenTree(tree));
+
+    const run = async (...trees: unknown[]): Promise<ArraysOf<R>> => {
+      const arrays = trees.flatMap((tree) => flattenTree(tree as Tree<NdArray>));
+      checkInputs(symbolsInOrder, arrays);
+      const feeds: Record<string, NdArray> = {};
+      symbolsInOrder.forEach((symbol, i) => {
+        const { name } = symbol.source as { name: string };
+        if (model.inputs.has(name)) feeds[name] = arrays[i]!;
+      });
+      const reply = await this.request({ kind: 'run', session, feeds });
+      let at = 0;
+      return mapTree(step.outputs, () => reply[outputs[at++]!]!) as ArraysOf<R>;
+    };
+    return Object.assign(run, {
+      model,
+      dispose: async () => {
+        await this.request({ kind: 'release', session });
+      },
+    }) as Compiled<A, R>;
+  }
+
+  /** Ends the device's thread and frees all it holds. */
+  async close(): Promise<void> {
+    this.#fail(new DeviceError('the device is closed'));
+    await this.#port.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The tensors that a tree of specs describes. */
+export type TensorsOf<T> = T extends InputSpec ? Tensor : { [K in keyof T]: TensorsOf<T[K]> };
+
+function symbols(specs: readonly Tree<InputSpec>[]): readonly Tree[] {
+  let count = 0;
+  return specs.map((tree) =>
+    mapTree(tree, (spec) => {
+      const { shape, dtype = 'float32' } = spec as InputSpec;
+      return new Tensor({ shape, dtype }, { kind: 'input', name: `in${count++}` });
+    }),
+  ) as readonly Tree[];
+}
+
+/** Wrong arguments are refused here: a kernel's own message would name neither argument nor expectation. */
+function checkInputs(wanted: readonly Tensor[], given: readonly NdArray[]): void {
+  if (wanted.length !== given.length) {
+    throw new DeviceError(`${wanted.length} arrays are needed, ${given.length} were given`);
+  }
+  const free = new Map<string, number>();
+  wanted.forEach((symbol, i) => {
+    const { shape, dtype } = given[i]!;
+    const fits = dtype === symbol.dtype && shape.length === symbol.rank;
+    for (const [axis, dim] of symbol.shape.entries()) {
+      if (typeof dim === 'string' && !free.has(dim) && /^\w+$/.test(dim)) free.set(dim, shape[axis]!);
+    }
+    if (!fits || symbol.shape.some((dim, axis) => evaluateDim(dim, free) !== shape[axis])) {
+      throw new DeviceError(`argument ${i} must be ${symbol}, got ${dtype}[${shape.join(',')}]`);
+    }
+  });
+}
+
+/** Named values on a device. Functions compiled with the store read and update them in place. */
+export class Store {
+  readonly key: number;
+  /** ONNX names of the parameters. */
+  readonly names = new Map<Parameter, string>();
+  readonly #device: Device;
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.key = device.newKey();
+  }
+
+  keyOf(parameter: Parameter): string {
+    const name = this.names.get(parameter);
+    if (name === undefined) throw new DeviceError(`a parameter ${parameter} is not in the store`);
+    return name;
+  }
+
+  /** Adds or replaces values. */
+  async write(values: ReadonlyMap<Parameter, NdArray>): Promise<void> {
+    const entries: Record<string, NdArray> = {};
+    for (const [parameter, value] of values) {
+      if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
+        throw new DeviceError(`a parameter ${parameter} cannot hold ${value.dtype}${showShape(value.shape)}`);
+      }
+      let name = this.names.get(parameter);
+      if (name === undefined) {
+        name = `p${this.names.size}`;
+        this.names.set(parameter, name);
+      }
+      entries[name] = value;
+    }
+    await this.#device.request({ kind: 'put', store: this.key, values: entries });
+  }
+
+  /** Copies of the current values, of all parameters or of some. */
+  async read(parameters: Iterable<Parameter> = this.names.keys()): Promise<Map<Parameter, NdArray>> {
+    const list = [...parameters];
+    const keys = list.map((parameter) => this.keyOf(parameter));
+    const reply = await this.#device.request({ kind: 'get', store: this.key, keys });
+    return new Map(list.map((parameter, i) => [parameter, reply[keys[i]!]!]));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#device.request({ kind: 'drop', store: this.key });
+  }
+}

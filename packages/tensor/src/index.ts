@@ -1,0 +1,13 @@
+export { allocate, type DType, type NdArray, ndarray, type TypedArray, toNumbers, zerosArray } from './array.ts';
+export { grad, gradients, valueAndGrad } from './autodiff.ts';
+export { type Compiled, type CompileOptions, Device, DeviceError, type DeviceOptions, type InputSpec, openDevice, type Step, Store } from './device.ts';
+export type { Dim, Shape } from './dims.ts';
+export { lower, type Model } from './lower.ts';
+export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
+export * from './ops/constant.ts';
+export * from './ops/elementwise.ts';
+export * from './ops/matmul.ts';
+export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
+export { concat, dilate, expand, flatten, flip, pad, reshape, select, slice, split, squeeze, stack, transpose, tril, triu, unsqueeze } from './ops/shape.ts';
+export * from './ops/softmax.ts';
+export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

@@ -1,0 +1,248 @@
+/**
+ * Turns symbolic tensors into an ONNX model. Dead nodes never appear (only what the outputs need is visited)
+ * and equal sub-expressions are emitted once (nodes are numbered by operator, attributes and inputs).
+ */
+
+import { bytesOf, type DType, type NdArray, ndarray, sizeOf } from './array.ts';
+import { topologicalOrder } from './autodiff.ts';
+import { type Dim, type Shape, termsOf } from './dims.ts';
+import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from './onnx.ts';
+import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
+import type { Parameter, Tensor } from './tensor.ts';
+
+export interface Model {
+  /** The `.onnx` file. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Names of the graph's inputs that are arguments (an argument that nothing uses is absent). */
+  readonly inputs: ReadonlySet<string>;
+  /** Parameters that are graph inputs, by ONNX name. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** One ONNX name for each requested output, in order, all different. */
+  readonly outputs: readonly string[];
+  readonly nodeCount: number;
+}
+
+export interface LowerOptions {
+  readonly provider?: Provider;
+  readonly name?: string;
+  /** Parameters whose values become part of the model. */
+  readonly weights?: ReadonlyMap<Parameter, NdArray>;
+  /** ONNX names of the other parameters; without one they are `p0`, `p1`, ... */
+  readonly parameterNames?: ReadonlyMap<Parameter, string>;
+  /** Names for the outputs; default `out0`, `out1`, ... */
+  readonly outputNames?: readonly string[];
+}
+
+/** Lowers `outputs` and all they depend on. Throws when a free dimension is read off no argument. */
+export function lower(outputs: readonly Tensor[], options: LowerOptions = {}): Model {
+  return new GraphBuilder(options).build(outputs);
+}
+
+class GraphBuilder implements Lowering {
+  readonly provider: Provider;
+  readonly #options: LowerOptions;
+  readonly #nodes: OnnxNode[] = [];
+  readonly #names = new Map<Tensor, string>();
+  readonly #inputs = new Map<string, OnnxValue>();
+  readonly #arguments = new Set<string>();
+  readonly #parameters = new Map<string, Parameter>();
+  readonly #initializers = new Map<string, NdArray>();
+  readonly #constants = new Map<string, string>();
+  readonly #dims = new Map<Dim, string>();
+  readonly #known = new Map<string, readonly string[]>();
+  #current = '';
+
+  constructor(options: LowerOptions) {
+    this.provider = options.provider ?? 'cpu';
+    this.#options = options;
+  }
+
+  build(outputs: readonly Tensor[]): Model {
+    const order = topologicalOrder(outputs);
+    // Leaves first: free dimensions are read off the arguments.
+    const leaves = new Set<Tensor>();
+    for (const node of order) for (const input of node.inputs) if (input.source) leaves.add(input);
+    for (const output of outputs) if (output.source) leaves.add(output);
+    for (const leaf of leaves) this.#leaf(leaf);
+
+    for (const node of order) {
+      const inputs = node.inputs.map((input) => this.#names.get(input)!);
+      const key = `${node.operator.name}(${inputs.join(',')})${JSON.stringify(node.attributes)}`;
+      let names = this.#known.get(key);
+      if (!names) {
+        this.#current = node.operator.name;
+        const lowered = node.operator.lower(this, inputs, node);
+        names = typeof lowered === 'string' ? [lowered] : lowered;
+        this.#known.set(key, names);
+      }
+      node.outputs.forEach((output, i) => {
+        this.#names.set(output, names[i]!);
+      });
+    }
+
+    const outputNames = outputs.map((_, i) => this.#options.outputNames?.[i] ?? `out${i}`);
+    const produced = outputs.map((output, i) => {
+      const name = outputNames[i]!;
+      this.#current = 'output';
+      this.#push('Identity', [this.#names.get(output)!], [name], {}, '');
+      return { name, dtype: output.dtype, shape: output.shape };
+    });
+    const bytes = encodeModel({
+      name: this.#options.name ?? 'graph',
+      nodes: this.#withoutIdentities(new Set(outputNames)),
+      inputs: [...this.#inputs.values()],
+      outputs: produced,
+      initializers: this.#initializers,
+    });
+    return {
+      bytes,
+      inputs: this.#arguments,
+      parameters: this.#parameters,
+      outputs: outputNames,
+      nodeCount: this.#nodes.length,
+    };
+  }
+
+  /** Lets the node that makes a value write it under the output's name, where no other output has it. */
+  #withoutIdentities(outputs: ReadonlySet<string>): OnnxNode[] {
+    const makers = new Set(this.#nodes.flatMap((node) => node.outputs));
+    const renamed = new Map<string, string>();
+    for (const node of this.#nodes) {
+      const [from, to] = [node.inputs[0]!, node.outputs[0]!];
+      if (node.type === 'Identity' && outputs.has(to) && makers.has(from) && !outputs.has(from)) {
+        if (!renamed.has(from)) renamed.set(from, to);
+      }
+    }
+    const rename = (name: string) => renamed.get(name) ?? name;
+    return this.#nodes
+      .filter((node) => !(node.type === 'Identity' && renamed.get(node.inputs[0]!) === node.outputs[0]))
+      .map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }));
+  }
+
+  #leaf(leaf: Tensor): void {
+    const source = leaf.source!;
+    if (source.kind === 'constant') {
+      this.#names.set(leaf, this.constant(source.value));
+      return;
+    }
+    if (source.kind === 'parameter') {
+      const parameter = leaf as Parameter;
+      const value = this.#options.weights?.get(parameter);
+      const name = this.#options.parameterNames?.get(parameter) ?? `p${this.#parameters.size}`;
+      this.#names.set(leaf, name);
+      if (value) {
+        this.#initializers.set(name, value);
+        return;
+      }
+      this.#parameters.set(name, parameter);
+    } else {
+      this.#names.set(leaf, source.name);
+      this.#arguments.add(source.name);
+    }
+    const name = this.#names.get(leaf)!;
+    this.#inputs.set(name, { name, dtype: leaf.dtype, shape: leaf.shape });
+  }
+
+  #push(type: string, inputs: readonly string[], outputs: string[], attributes: OnnxAttributes, domain: string) {
+    const name = `${this.#current}.${this.#nodes.length}`;
+    this.#nodes.push({ type, domain, name, inputs, outputs, attributes });
+  }
+
+  emitMany(
+    type: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes: OnnxAttributes = {},
+    domain = '',
+  ): string[] {
+    const names = Array.from({ length: outputs }, (_, i) => `v${this.#nodes.length}${i ? `.${i}` : ''}`);
+    this.#push(type, inputs, names, attributes, domain);
+    return names;
+  }
+
+  emit(type: string, inputs: readonly string[], attributes: OnnxAttributes = {}, domain = ''): string {
+    const key = `${domain}:${type}(${inputs.join(',')})${attributesKey(attributes)}`;
+    const known = this.#known.get(key);
+    if (known) return known[0]!;
+    const names = this.emitMany(type, inputs, 1, attributes, domain);
+    this.#known.set(key, names);
+    return names[0]!;
+  }
+
+  constant(value: NdArray): string {
+    const small = sizeOf(value.shape) <= 64;
+    const key = small ? `${value.dtype}[${value.shape.join(',')}]${value.data.join(',')}` : '';
+    const known = small ? this.#constants.get(key) : undefined;
+    if (known) return known;
+    const name = `c${this.#initializers.size}`;
+    this.#initializers.set(name, value);
+    if (small) this.#constants.set(key, name);
+    return name;
+  }
+
+  scalar(value: number, dtype: DType): string {
+    return this.constant(ndarray([value], [], dtype));
+  }
+
+  ints(values: readonly number[]): string {
+    return this.constant(ndarray(values, [values.length], 'int64'));
+  }
+
+  shape(shape: Shape): string {
+    if (shape.every((dim) => typeof dim === 'number')) return this.ints(shape as number[]);
+    const parts = shape.map((dim) =>
+      typeof dim === 'number' ? this.ints([dim]) : this.emit('Unsqueeze', [this.dim(dim), this.ints([0])]),
+    );
+    return parts.length === 1 ? parts[0]! : this.emit('Concat', parts, { axis: { int: 0 } });
+  }
+
+  dim(dim: Dim): string {
+    if (typeof dim === 'number') return this.scalar(dim, 'int64');
+    const known = this.#dims.get(dim);
+    if (known) return known;
+    const sum = termsOf(dim).map(({ coefficient, factors }) => {
+      const values = factors.map((factor) => {
+        if ('name' in factor) return this.#readDim(factor.name);
+        // ONNX Div truncates; dimensions are not negative, so that is the floor
+        return this.emit('Div', [this.dim(factor.floor), this.scalar(factor.by, 'int64')]);
+      });
+      if (coefficient !== 1 || values.length === 0) values.push(this.scalar(coefficient, 'int64'));
+      return values.reduce((a, b) => this.emit('Mul', [a, b]));
+    });
+    const name = sum.reduce((a, b) => this.emit('Add', [a, b]));
+    this.#dims.set(dim, name);
+    return name;
+  }
+
+  #readDim(name: string): string {
+    for (const input of this.#inputs.values()) {
+      const axis = input.shape.indexOf(name);
+      if (axis < 0) continue;
+      const size = this.emit('Shape', [input.name], { start: { int: axis }, end: { int: axis + 1 } });
+      return this.emit('Squeeze', [size, this.ints([0])]);
+    }
+    throw new RangeError(`dimension '${name}' is an axis of no argument that the graph uses`);
+  }
+}
+
+function attributesKey(attributes: OnnxAttributes): string {
+  const parts: string[] = [];
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined) parts.push(`${name}=${attributeText(value)}`);
+  }
+  return parts.join(';');
+}
+
+function attributeText(value: AttributeValue): string {
+  if ('tensor' in value) return `${value.tensor.dtype}:${value.tensor.shape}:${value.tensor.data}`;
+  return JSON.stringify(value);
+}
+
+/** Bytes that the parameters of a model take on the device. */
+export function parameterBytes(model: Model): number {
+  let bytes = 0;
+  for (const parameter of model.parameters.values()) {
+    bytes += sizeOf(parameter.shape as number[]) * bytesOf(parameter.dtype);
+  }
+  return bytes;
+}

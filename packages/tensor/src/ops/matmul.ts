@@ -1,0 +1,124 @@
+/** Matrix products. */
+
+import { broadcastShapes, productOf } from '../dims.ts';
+import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
+import type { Tensor } from '../tensor.ts';
+import { unbroadcast } from './elementwise.ts';
+import { defineMethods } from './methods.ts';
+import { transposition } from './shape.ts';
+
+interface MatmulAttributes {
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly [key: string]: unknown;
+}
+
+/**
+ * One product with both operands optionally read transposed, so that no gradient needs a Transpose node. With a
+ * bias (third input, one row) it is PyTorch's `addmm`.
+ */
+const matmulOperator = defineOperator<MatmulAttributes>({
+  name: 'matmul',
+  doc: 'Batched matrix product with optional transposes and bias (ONNX MatMul, Gemm; com.microsoft FusedMatMul).',
+  infer(inputs, { transA, transB }) {
+    const [a, b, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
+    if (a.dtype !== b.dtype) refuse('matmul', inputs, `dtypes ${a.dtype} and ${b.dtype} differ: cast one`);
+    if (a.rank < 2 || b.rank < 2) refuse('matmul', inputs, 'needs at least two axes');
+    const [m, ka] = transA ? [a.dim(-1), a.dim(-2)] : [a.dim(-2), a.dim(-1)];
+    const [kb, n] = transB ? [b.dim(-1), b.dim(-2)] : [b.dim(-2), b.dim(-1)];
+    if (ka !== kb) refuse('matmul', [a, b], `inner dimensions ${ka} and ${kb} differ`);
+    const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    if (!batch) refuse('matmul', [a, b], 'batch dimensions do not broadcast');
+    if (bias && (bias.rank !== 1 || bias.shape[0] !== n)) refuse('matmul', inputs, `the bias must have ${n} elements`);
+    return { shape: [...batch, m, n], dtype: a.dtype };
+  },
+  lower: lowerMatmul,
+  grad: ([g], { inputs, attributes: { transA, transB } }) => {
+    const [a, b, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
+    // Y = op(A) op(B): dA = g op(B)ᵀ, transposed where A was read transposed; dB likewise.
+    const ga = transA ? product(b, g!, transB, true) : product(g!, b, false, !transB);
+    const gb = weightGradient(a, b, g!, transA, transB);
+    return [unbroadcast(ga, a.shape), gb, bias && g!.sum(Array.from({ length: g!.rank - 1 }, (_, i) => i))];
+  },
+});
+
+function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor {
+  return apply(matmulOperator, [a, b], { transA, transB });
+}
+
+/** dB. A matrix B under batched A sums over the batch: one large product over all rows does that. */
+function weightGradient(a: Tensor, b: Tensor, g: Tensor, transA: boolean, transB: boolean): Tensor {
+  if (b.rank === 2 && a.rank > 2 && !transA) {
+    const rows = productOf(a.shape.slice(0, -1));
+    const [a2, g2] = [a.reshape([rows, a.dim(-1)]), g.reshape([rows, g.dim(-1)])];
+    return transB ? product(g2, a2, true, false) : product(a2, g2, true, false);
+  }
+  return unbroadcast(transB ? product(g, a, true, transA) : product(a, g, !transA, false), b.shape);
+}
+
+function lowerMatmul(
+  onnx: Lowering,
+  [a, b, bias]: readonly string[],
+  { inputs, outputs, attributes: { transA, transB } }: { inputs: readonly Tensor[]; outputs: readonly Tensor[]; attributes: MatmulAttributes },
+): string {
+  const [ta, tb] = inputs as [Tensor, Tensor];
+  const trans = { transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 } };
+  const rest = bias === undefined ? [] : [bias];
+  if (ta.rank === 2 && tb.rank === 2) {
+    if (bias === undefined && !transA && !transB) return onnx.emit('MatMul', [a!, b!]);
+    return onnx.emit('Gemm', [a!, b!, ...rest], trans);
+  }
+  if (tb.rank === 2 && !transA && (transB || bias !== undefined)) {
+    // All rows of the batch against one matrix: a single Gemm, reshapes are free.
+    const rows = onnx.emit('Reshape', [a!, onnx.ints([-1, ta.size(-1)])]);
+    const flat = onnx.emit('Gemm', [rows, b!, ...rest], trans);
+    const shape = outputs[0]!.shape;
+    const free = shape.filter((dim) => typeof dim !== 'number').length;
+    return onnx.emit('Reshape', [
+      flat,
+      free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape),
+    ]);
+  }
+  const plain = (name: string, tensor: Tensor, transposed: boolean): string => {
+    if (!transposed) return name;
+    const perm = tensor.shape.map((_, i) => (i < tensor.rank - 2 ? i : 2 * tensor.rank - 3 - i));
+    return onnx.emit('Transpose', [name], { perm: { ints: perm } });
+  };
+  const fused = (onnx.provider === 'cpu' || onnx.provider === 'wasm') && ta.dtype === 'float32';
+  const y =
+    fused && (transA || transB)
+      ? onnx.emit('FusedMatMul', [a!, b!], trans, 'com.microsoft')
+      : onnx.emit('MatMul', [plain(a!, ta, transA), plain(b!, tb, transB)]);
+  return bias === undefined ? y : onnx.emit('Add', [y, bias]);
+}
+
+/** Reads through a transpose of the last two axes: the product can do it for nothing. */
+function untransposed(x: Tensor): { tensor: Tensor; transposed: boolean } {
+  const permutation = transposition(x);
+  const swapsLast = permutation?.every((axis, i) => axis === (i < x.rank - 2 ? i : 2 * x.rank - 3 - i));
+  return swapsLast ? { tensor: x.node!.inputs[0]!, transposed: true } : { tensor: x, transposed: false };
+}
+
+/** The matrix product of the last two axes, with leading axes broadcast: [..., m, k] × [..., k, n] → [..., m, n]. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const [left, right] = [untransposed(a), untransposed(b)];
+  return product(left.tensor, right.tensor, left.transposed, right.transposed);
+}
+
+/** x · Wᵀ + bias with PyTorch's layout: x [..., in], weight [out, in], bias [out] → [..., out]. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (weight.rank !== 2) refuse('linear', [x, weight], 'the weight must be a matrix [out, in]');
+  const matrix = x.rank === 1 ? x.unsqueeze(0) : x;
+  const inputs = bias ? [matrix, weight, bias] : [matrix, weight];
+  const y = apply(matmulOperator, inputs, { transA: false, transB: true });
+  return x.rank === 1 ? y.squeeze(0) : y;
+}
+
+declare module '../tensor.ts' {
+  interface Tensor {
+    matmul(b: Tensor): Tensor;
+    linear(weight: Tensor, bias?: Tensor): Tensor;
+  }
+}
+
+defineMethods({ matmul, linear });

@@ -1,0 +1,377 @@
+/** Operators that move elements without changing them. */
+
+import {
+  addDims,
+  broadcastShapes,
+  canonical,
+  type Dim,
+  divDims,
+  productOf,
+  sameShape,
+  type Shape,
+  showShape,
+  subDims,
+} from '../dims.ts';
+import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
+import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
+import { zeros } from './constant.ts';
+import { unbroadcast } from './elementwise.ts';
+import { defineMethods } from './methods.ts';
+
+const reshapeOperator = defineOperator<{ shape: Shape }>({
+  name: 'reshape',
+  doc: 'The same elements in another shape (ONNX Reshape).',
+  infer: ([x], { shape }) => ({ shape, dtype: x!.dtype }),
+  lower(onnx, [x], { attributes: { shape } }) {
+    const free = shape.filter((dim) => typeof dim !== 'number').length;
+    const target = free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape);
+    // without allowzero a 0 in the target means "as in the input"
+    return onnx.emit('Reshape', [x!, target], shape.includes(0) ? { allowzero: { int: 1 } } : {});
+  },
+  grad: ([g], { inputs }) => [g!.reshape(inputs[0]!.shape)],
+});
+
+/** The elements of x in row-major order in another shape; one dimension may be −1, which is what is left. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const wanted = shape.map(canonical);
+  const open = wanted.indexOf(-1);
+  const total = productOf(x.shape);
+  if (open >= 0) {
+    const rest = divDims(total, productOf(wanted.filter((_, i) => i !== open)));
+    if (rest === undefined) refuse('reshape', [x], `${total} elements do not fill ${showShape(wanted)}`);
+    wanted[open] = rest;
+  }
+  if (productOf(wanted) !== total) refuse('reshape', [x], `${total} elements do not fill ${showShape(wanted)}`);
+  if (sameShape(wanted, x.shape)) return x;
+  const source = x.node?.operator === reshapeOperator ? x.node.inputs[0]! : x;
+  return sameShape(wanted, source.shape) ? source : apply(reshapeOperator, [source], { shape: wanted });
+}
+
+/** Axes `start` to `end` (inclusive) as one axis. */
+export function flatten(x: Tensor, start = 0, end = -1): Tensor {
+  const [from, to] = [normalizeAxis(start, x.rank), normalizeAxis(end, x.rank)];
+  return reshape(x, [...x.shape.slice(0, from), productOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
+}
+
+/** Without the given axes of size 1; without all such axes when none are given. */
+export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
+  const list = axes === undefined ? undefined : [axes].flat().map((axis) => normalizeAxis(axis, x.rank));
+  for (const axis of list ?? []) {
+    if (x.shape[axis] !== 1) refuse('squeeze', [x], `axis ${axis} has size ${x.shape[axis]}, not 1`);
+  }
+  return reshape(
+    x,
+    x.shape.filter((dim, i) => (list ? !list.includes(i) : dim !== 1)),
+  );
+}
+
+/** With a new axis of size 1 at `axis` of the result. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  const at = normalizeAxis(axis, x.rank + 1);
+  return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
+}
+
+const transposeOperator = defineOperator<{ permutation: readonly number[] }>({
+  name: 'transpose',
+  doc: 'Axes in another order (ONNX Transpose).',
+  infer: ([x], { permutation }) => ({ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }),
+  lower: (onnx, [x], { attributes }) => onnx.emit('Transpose', [x!], { perm: { ints: attributes.permutation } }),
+  grad: ([g], { attributes: { permutation } }) => [transpose(g!, permutation.map((_, i) => permutation.indexOf(i)))],
+});
+
+/** Axes in the order `permutation`; without one, the last two are exchanged. */
+export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
+  const last = Array.from({ length: x.rank }, (_, i) => (i < x.rank - 2 ? i : 2 * x.rank - 3 - i));
+  const order = (permutation ?? last).map((axis) => normalizeAxis(axis, x.rank));
+  if (x.rank < 2 && !permutation) refuse('transpose', [x], 'there are no two axes to exchange');
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    refuse('transpose', [x], `[${order}] is not an order of ${x.rank} axes`);
+  }
+  if (order.every((axis, i) => axis === i)) return x;
+  const inner = transposition(x);
+  if (inner) {
+    const source = x.node!.inputs[0]!;
+    return transpose(
+      source,
+      order.map((axis) => inner[axis]!),
+    );
+  }
+  return apply(transposeOperator, [x], { permutation: order });
+}
+
+/** The permutation by which `x` was made, if it was made by one: lets matrix products read the original. */
+export function transposition(x: Tensor): readonly number[] | undefined {
+  return x.node?.operator === (transposeOperator as unknown)
+    ? (x.node!.attributes as { permutation: readonly number[] }).permutation
+    : undefined;
+}
+
+const expandOperator = defineOperator<{ shape: Shape }>({
+  name: 'expand',
+  doc: 'Repeated along axes of size 1 (ONNX Expand).',
+  infer: ([x], { shape }) => ({ shape, dtype: x!.dtype }),
+  lower: (onnx, [x], { attributes }) => onnx.emit('Expand', [x!, onnx.shape(attributes.shape)]),
+  grad: ([g], { inputs }) => [unbroadcast(g!, inputs[0]!.shape)],
+});
+
+/** x repeated along its axes of size 1, and along new leading axes, to `shape`. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  const wanted = shape.map(canonical);
+  if (sameShape(wanted, x.shape)) return x;
+  const out = broadcastShapes(x.shape, wanted);
+  if (!out || !sameShape(out, wanted)) refuse('expand', [x], `does not stretch to ${showShape(wanted)}`);
+  return apply(expandOperator, [x], { shape: wanted });
+}
+
+const concatOperator = defineOperator<{ axis: number }>({
+  name: 'concat',
+  doc: 'Joined along an axis (ONNX Concat).',
+  infer(inputs, { axis }) {
+    const [first] = inputs as [Tensor];
+    for (const x of inputs) {
+      if (x.dtype !== first.dtype) refuse('concat', inputs, `dtypes ${first.dtype} and ${x.dtype} differ`);
+      if (x.rank !== first.rank || x.shape.some((dim, i) => i !== axis && dim !== first.shape[i])) {
+        refuse('concat', inputs, `shapes differ outside axis ${axis}`);
+      }
+    }
+    const joined = inputs.map((x) => x.shape[axis]!).reduce(addDims);
+    return { shape: first.shape.map((dim, i) => (i === axis ? joined : dim)), dtype: first.dtype };
+  },
+  lower: (onnx, inputs, { attributes }) => onnx.emit('Concat', inputs, { axis: { int: attributes.axis } }),
+  grad: ([g], { inputs, attributes: { axis } }) => {
+    const sizes = inputs.map((x) => x.shape[axis]!);
+    return split(g!, sizes, axis);
+  },
+});
+
+/** Tensors joined along an axis. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  const first = tensors[0];
+  if (!first) throw new TensorError('concat: no tensors given');
+  return tensors.length === 1 ? first : apply(concatOperator, tensors, { axis: normalizeAxis(axis, first.rank) });
+}
+
+/** Tensors of one shape joined along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  return concat(
+    tensors.map((x) => unsqueeze(x, axis)),
+    axis < 0 ? axis + (tensors[0]?.rank ?? 0) + 1 : axis,
+  );
+}
+
+const splitOperator = defineOperator<{ axis: number; sizes: Shape }>({
+  name: 'split',
+  doc: 'Cut along an axis into parts of given sizes (ONNX Split).',
+  infer: ([x], { axis, sizes }) =>
+    sizes.map((size) => ({ shape: x!.shape.map((dim, i) => (i === axis ? size : dim)), dtype: x!.dtype })),
+  lower: (onnx, [x], { attributes: { axis, sizes } }) =>
+    onnx.emitMany('Split', [x!, onnx.shape(sizes)], sizes.length, { axis: { int: axis } }),
+  grad: (gradients, { outputs, attributes }) => [
+    concat(
+      outputs.map((out, i) => gradients[i] ?? zeros(out.shape, out.dtype)),
+      attributes.axis,
+    ),
+  ],
+});
+
+/** Parts of the given sizes along an axis; a number means that many equal parts. */
+export function split(x: Tensor, parts: number | Shape, axis: number): Tensor[] {
+  const at = normalizeAxis(axis, x.rank);
+  const dim = x.shape[at]!;
+  let sizes: Shape;
+  if (typeof parts === 'number') {
+    const size = divDims(dim, parts);
+    if (size === undefined) refuse('split', [x], `axis ${at} of size ${dim} does not divide into ${parts} equal parts`);
+    sizes = Array.from({ length: parts }, () => size);
+  } else sizes = parts.map(canonical);
+  const total = sizes.reduce(addDims, 0);
+  if (total !== dim) refuse('split', [x], `sizes ${showShape(sizes)} sum to ${total}, axis ${at} has ${dim}`);
+  return sizes.length === 1 ? [x] : [...applyMany(splitOperator, [x], { axis: at, sizes })];
+}
+
+interface SliceAttributes {
+  readonly axis: number;
+  readonly start: Dim;
+  readonly size: Dim;
+  readonly step: number;
+  readonly [key: string]: unknown;
+}
+
+const sliceOperator = defineOperator<SliceAttributes>({
+  name: 'slice',
+  doc: 'Every step-th element of a range of an axis (ONNX Slice).',
+  infer: ([x], { axis, size }) => ({ shape: x!.shape.map((dim, i) => (i === axis ? size : dim)), dtype: x!.dtype }),
+  lower(onnx, [x], { inputs, attributes: { axis, start, size, step } }) {
+    const end =
+      step < 0
+        ? onnx.ints([-(2 ** 31)])
+        : onnx.shape([addDims(start, typeof size === 'number' && size > 0 ? (size - 1) * step + 1 : size)]);
+    const stop = typeof size === 'number' || step === 1 || step < 0 ? end : onnx.shape([inputs[0]!.shape[axis]!]);
+    return onnx.emit('Slice', [x!, onnx.shape([start]), stop, onnx.ints([axis]), onnx.ints([step])]);
+  },
+  grad: ([g], { inputs, attributes: { axis, start, size, step } }) => {
+    const x = inputs[0]!;
+    if (step < 0) return [flip(g!, axis)];
+    const dilated = dilate(g!, axis, step);
+    const used = step === 1 ? size : addDims((size as number) * step - step, 1);
+    const after = subDims(subDims(x.shape[axis]!, start), used);
+    return [padZeros(dilated, axis, start, after)];
+  },
+});
+
+/**
+ * Elements `start` to `end` (exclusive) of an axis, every `step`-th (step > 0). Negative ends count from the back;
+ * both may be free dimensions.
+ */
+export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
+  const at = normalizeAxis(axis, x.rank);
+  const dim = x.shape[at]!;
+  if (!Number.isInteger(step) || step < 1) refuse('slice', [x], `step ${step} is not a positive integer (use flip)`);
+  const resolve = (position: Dim): Dim => {
+    if (typeof position === 'string') return canonical(position);
+    if (position < 0) return typeof dim === 'number' ? Math.max(0, dim + position) : addDims(dim, position);
+    return typeof dim === 'number' ? Math.min(position, dim) : position;
+  };
+  const from = resolve(start);
+  const to = end === undefined ? dim : resolve(end);
+  const length = subDims(to, from);
+  const size = typeof length === 'number' ? Math.max(0, Math.ceil(length / step)) : step === 1 ? length : undefined;
+  if (size === undefined) refuse('slice', [x], `a step of ${step} needs a fixed length, but '${length}' is free`);
+  if (from === 0 && size === dim) return x;
+  return apply(sliceOperator, [x], { axis: at, start: from, size, step });
+}
+
+/** One index of an axis, without that axis. */
+export function select(x: Tensor, axis: number, index: number): Tensor {
+  const at = normalizeAxis(axis, x.rank);
+  return squeeze(slice(x, at, index, index === -1 ? undefined : index + 1), at);
+}
+
+/** The elements of an axis in reverse order. */
+export function flip(x: Tensor, axis: number): Tensor {
+  const at = normalizeAxis(axis, x.rank);
+  return apply(sliceOperator, [x], { axis: at, start: subDims(x.shape[at]!, 1), size: x.shape[at]!, step: -1 });
+}
+
+/** `step − 1` zeros between neighbours along an axis: [a b c] with step 2 is [a 0 b 0 c]. */
+export function dilate(x: Tensor, axis: number, step: number): Tensor {
+  if (step === 1) return x;
+  const [before, dim, rest] = [x.shape.slice(0, axis), x.shape[axis] as number, x.shape.slice(axis + 1)];
+  if (dim === 0) return x;
+  const spread = padZeros(reshape(x, [...before, dim, 1, ...rest]), axis + 1, 0, step - 1);
+  return slice(reshape(spread, [...before, dim * step, ...rest]), axis, 0, dim * step - step + 1);
+}
+
+interface PadAttributes {
+  readonly axis: number;
+  readonly before: Dim;
+  readonly after: Dim;
+  readonly mode: 'constant' | 'edge' | 'reflect';
+  readonly value: number;
+  readonly [key: string]: unknown;
+}
+
+const padOperator = defineOperator<PadAttributes>({
+  name: 'pad',
+  doc: 'An axis made longer with a constant, the edge or the reflection (ONNX Pad).',
+  infer: ([x], { axis, before, after }) => ({
+    shape: x!.shape.map((dim, i) => (i === axis ? addDims(addDims(dim, before), after) : dim)),
+    dtype: x!.dtype,
+  }),
+  lower(onnx, [x], { inputs, attributes: { axis, before, after, mode, value } }) {
+    const { dtype } = inputs[0]!;
+    return onnx.emit('Pad', [x!, onnx.shape([before, after]), onnx.scalar(value, dtype), onnx.ints([axis])], {
+      mode: { string: mode },
+    });
+  },
+  grad: ([g], { inputs, attributes: { axis, before, after, mode } }) => {
+    const size = inputs[0]!.shape[axis]!;
+    const centre = slice(g!, axis, before, addDims(before, size));
+    if (mode === 'constant') return [centre];
+    const [n, b, a] = [size, before, after] as [number, number, number];
+    const head = slice(g!, axis, 0, b);
+    const tail = slice(g!, axis, b + n);
+    const fold = (part: Tensor, start: number): Tensor =>
+      padZeros(part, axis, start, n - start - (part.shape[axis] as number));
+    const pieces =
+      mode === 'edge'
+        ? [fold(head.sum(axis, { keepDims: true }), 0), fold(tail.sum(axis, { keepDims: true }), n - 1)]
+        : [fold(flip(head, axis), 1), fold(flip(tail, axis), n - 1 - a)];
+    return [pieces.reduce((sum, piece) => sum.add(piece), centre)];
+  },
+});
+
+function padAxis(x: Tensor, attributes: PadAttributes): Tensor {
+  const { before, after } = attributes;
+  return before === 0 && after === 0 ? x : apply(padOperator, [x], attributes);
+}
+
+function padZeros(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
+  return padAxis(x, { axis, before, after, mode: 'constant', value: 0 });
+}
+
+export interface PadOptions {
+  readonly mode?: 'constant' | 'edge' | 'reflect';
+  /** The constant; default 0. */
+  readonly value?: number;
+}
+
+/** Axes made longer: `pads` holds [axis, before, after] triples; sizes are not negative. */
+export function pad(x: Tensor, pads: readonly (readonly [axis: number, before: Dim, after: Dim])[], options: PadOptions = {}): Tensor {
+  const { mode = 'constant', value = 0 } = options;
+  return pads.reduce((padded, [axis, before, after]) => {
+    const at = normalizeAxis(axis, x.rank);
+    const dim = padded.shape[at]!;
+    for (const amount of [before, after]) {
+      if (typeof amount === 'number' && amount < 0) refuse('pad', [x], `amount ${amount} is negative (use slice)`);
+      if (mode === 'constant') continue;
+      if (typeof amount !== 'number' || typeof dim !== 'number') refuse('pad', [x], `mode ${mode} needs fixed sizes`);
+      if (dim === 0 || (mode === 'reflect' && amount >= dim)) {
+        refuse('pad', [x], `axis ${at} of size ${dim} has too few elements for ${amount} of mode ${mode}`);
+      }
+    }
+    return padAxis(padded, { axis: at, before: canonical(before), after: canonical(after), mode, value });
+  }, x);
+}
+
+const triangleOperator = defineOperator<{ upper: boolean; diagonal: number }>({
+  name: 'triangle',
+  doc: 'The lower or upper triangle of the last two axes, zeros elsewhere (ONNX Trilu).',
+  infer: (inputs) => {
+    if (inputs[0]!.rank < 2) refuse('triangle', inputs, 'needs at least two axes');
+    return inputs[0]!;
+  },
+  lower: (onnx, [x], { attributes: { upper, diagonal } }) =>
+    onnx.emit('Trilu', [x!, onnx.scalar(diagonal, 'int64')], { upper: { int: upper ? 1 : 0 } }),
+  grad: ([g], { attributes }) => [apply(triangleOperator, [g!], attributes)],
+});
+
+/** Zeros above the `diagonal`-th diagonal of the last two axes. */
+export function tril(x: Tensor, diagonal = 0): Tensor {
+  return apply(triangleOperator, [x], { upper: false, diagonal });
+}
+
+/** Zeros below the `diagonal`-th diagonal of the last two axes. */
+export function triu(x: Tensor, diagonal = 0): Tensor {
+  return apply(triangleOperator, [x], { upper: true, diagonal });
+}
+
+declare module '../tensor.ts' {
+  interface Tensor {
+    reshape(shape: Shape): Tensor;
+    flatten(start?: number, end?: number): Tensor;
+    squeeze(axes?: number | readonly number[]): Tensor;
+    unsqueeze(axis: number): Tensor;
+    transpose(permutation?: readonly number[]): Tensor;
+    expand(shape: Shape): Tensor;
+    split(parts: number | Shape, axis: number): Tensor[];
+    slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor;
+    select(axis: number, index: number): Tensor;
+    flip(axis: number): Tensor;
+    pad(pads: readonly (readonly [axis: number, before: Dim, after: Dim])[], options?: PadOptions): Tensor;
+    tril(diagonal?: number): Tensor;
+    triu(diagonal?: number): Tensor;
+  }
+}
+
+defineMethods({ reshape, flatten, squeeze, unsqueeze, transpose, expand, split, slice, select, flip, pad, tril, triu });

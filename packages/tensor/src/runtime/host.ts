@@ -1,0 +1,213 @@
+/**
+ * The side of a device that touches ONNX Runtime. It runs in a worker (`worker-node.ts`, `worker-web.ts`), holds
+ * sessions and stores, and answers one request at a time, in order.
+ */
+
+import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
+import { allocate, type DType, type NdArray, sizeOf } from '../array.ts';
+
+/** What the host needs of onnxruntime-node or onnxruntime-web. */
+export interface Ort {
+  readonly InferenceSession: {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+  readonly Tensor: TensorConstructor;
+}
+
+/** How a session reads and writes the arrays of a store: ONNX names beside the store's keys. */
+export interface StoreBinding {
+  readonly store: number;
+  readonly reads: readonly (readonly [input: string, key: string])[];
+  readonly writes: readonly (readonly [output: string, key: string])[];
+}
+
+export type Request =
+  | {
+      readonly kind: 'session';
+      readonly session: number;
+      readonly model: Uint8Array;
+      readonly outputs: readonly string[];
+      readonly binding: StoreBinding | undefined;
+      readonly profile: string | undefined;
+    }
+  | { readonly kind: 'run'; readonly session: number; readonly feeds: { readonly [name: string]: NdArray } }
+  | { readonly kind: 'release'; readonly session: number }
+  | { readonly kind: 'put'; readonly store: number; readonly values: { readonly [key: string]: NdArray } }
+  | { readonly kind: 'get'; readonly store: number; readonly keys: readonly string[] }
+  | { readonly kind: 'drop'; readonly store: number };
+
+/** Arrays by output name or store key; nothing for requests that only act. */
+export type Reply = { readonly [name: string]: NdArray };
+
+interface LoadedSession {
+  readonly session: InferenceSession;
+  readonly outputs: readonly string[];
+  readonly binding: StoreBinding | undefined;
+  readonly profile: boolean;
+}
+
+/** Two buffers a key: a step reads `current` and writes `next`, then they change places. */
+interface Slot {
+  current: OrtTensor;
+  next: OrtTensor | undefined;
+}
+
+export interface HostOptions {
+  readonly provider: 'cpu' | 'wasm' | 'webgpu' | 'cuda';
+  readonly threads: number;
+  /** Keep stores in GPU buffers instead of main memory. */
+  readonly gpuStores: boolean;
+}
+
+export class Host {
+  readonly #ort: Ort;
+  readonly #options: HostOptions;
+  readonly #sessions = new Map<number, LoadedSession>();
+  readonly #stores = new Map<number, Map<string, Slot>>();
+
+  constructor(ort: Ort, options: HostOptions) {
+    this.#ort = ort;
+    this.#options = options;
+  }
+
+  async handle(request: Request): Promise<Reply> {
+    switch (request.kind) {
+      case 'session':
+        return this.#load(request);
+      case 'run':
+        return this.#run(request.session, request.feeds);
+      case 'release':
+        return this.#release(request.session);
+      case 'put':
+        return this.#put(request.store, request.values);
+      case 'get':
+        return this.#get(request.store, request.keys);
+      case 'drop':
+        for (const slot of this.#stores.get(request.store)?.values() ?? []) disposeSlot(slot);
+        this.#stores.delete(request.store);
+        return {};
+    }
+  }
+
+  async #load(request: Extract<Request, { kind: 'session' }>): Promise<Reply> {
+    const { provider, threads, gpuStores } = this.#options;
+    const { binding } = request;
+    const location =
+      gpuStores && binding
+        ? { preferredOutputLocation: Object.fromEntries(binding.writes.map(([output]) => [output, 'gpu-buffer' as const])) }
+        : {};
+    const session = await this.#ort.InferenceSession.create(request.model, {
+      executionProviders: provider === 'cpu' || provider === 'wasm' ? [provider] : [provider, 'cpu'],
+      graphOptimizationLevel: 'all',
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      // 3: errors only; ONNX Runtime warns about every initializer that an optimisation leaves unused
+      logSeverityLevel: 3,
+      ...location,
+      ...(request.profile ? { enableProfiling: true, profileFilePrefix: request.profile } : {}),
+    });
+    this.#sessions.set(request.session, {
+      session,
+      outputs: request.outputs,
+      binding,
+      profile: request.profile !== undefined,
+    });
+    return {};
+  }
+
+  async #run(id: number, arrays: { readonly [name: string]: NdArray }): Promise<Reply> {
+    const loaded = this.#sessions.get(id)!;
+    const feeds: Record<string, OrtTensor> = {};
+    for (const [name, array] of Object.entries(arrays)) feeds[name] = this.#toOrt(array);
+    const fetches: Record<string, OrtTensor | null> = {};
+    for (const name of loaded.outputs) fetches[name] = null;
+    const { binding } = loaded;
+    const slots = binding && this.#stores.get(binding.store)!;
+    if (binding && slots) {
+      for (const [input, key] of binding.reads) feeds[input] = slots.get(key)!.current;
+      for (const [output, key] of binding.writes) {
+        const slot = slots.get(key)!;
+        if (!this.#options.gpuStores) slot.next ??= this.#empty(slot.current);
+        fetches[output] = slot.next ?? null;
+      }
+    }
+
+    const results = await loaded.session.run(feeds, fetches as InferenceSession.OnnxValueMapType);
+
+    if (binding && slots) {
+      for (const [output, key] of binding.writes) {
+        const slot = slots.get(key)!;
+        const written = results[output] as OrtTensor;
+        if (this.#options.gpuStores) {
+          slot.current.dispose();
+          slot.current = written;
+        } else {
+          [slot.current, slot.next] = [written, slot.current];
+        }
+      }
+    }
+    const reply: Record<string, NdArray> = {};
+    for (const name of loaded.outputs) reply[name] = await fromOrt(results[name] as OrtTensor);
+    return reply;
+  }
+
+  async #release(id: number): Promise<Reply> {
+    const loaded = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    if (loaded?.profile) loaded.session.endProfiling();
+    await loaded?.session.release();
+    return {};
+  }
+
+  #put(store: number, values: { readonly [key: string]: NdArray }): Reply {
+    let slots = this.#stores.get(store);
+    if (!slots) {
+      slots = new Map();
+      this.#stores.set(store, slots);
+    }
+    for (const [key, array] of Object.entries(values)) {
+      const old = slots.get(key);
+      if (old) disposeSlot(old);
+      slots.set(key, { current: this.#toOrt(array), next: undefined });
+    }
+    return {};
+  }
+
+  async #get(store: number, keys: readonly string[]): Promise<Reply> {
+    const slots = this.#stores.get(store);
+    const reply: Record<string, NdArray> = {};
+    for (const key of keys) {
+      const array = await fromOrt(slots!.get(key)!.current);
+      // the store keeps its buffer: what leaves must be a copy, since replies are transferred
+      reply[key] = { ...array, data: array.data.slice() };
+    }
+    return reply;
+  }
+
+  #toOrt(array: NdArray): OrtTensor {
+    const { Tensor } = this.#ort;
+    return new Tensor(array.dtype as 'float32', array.data as Float32Array, array.shape as number[]);
+  }
+
+  #empty(like: OrtTensor): OrtTensor {
+    const dtype = like.type as DType;
+    return this.#toOrt({ dtype, shape: like.dims, data: allocate(dtype, sizeOf(like.dims)) });
+  }
+}
+
+function disposeSlot(slot: Slot): void {
+  slot.current.dispose();
+  slot.next?.dispose();
+}
+
+async function fromOrt(tensor: OrtTensor): Promise<NdArray> {
+  const data = (await tensor.getData()) as unknown as NdArray['data'];
+  const dtype = tensor.type as DType;
+  // where the engine has Float16Array, ONNX Runtime uses it; our float16 is its bits
+  const plain = dtype === 'float16' && !(data instanceof Uint16Array) ? bitsOf(data as ArrayBufferView) : data;
+  return { dtype, shape: tensor.dims, data: plain };
+}
+
+function bitsOf(view: ArrayBufferView): Uint16Array {
+  return new Uint16Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength / 2);
+}

@@ -1,0 +1,53 @@
+/** Opens a worker in Node. */
+
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Provider } from '../operator.ts';
+import type { Port } from './channel.ts';
+
+export const defaultProvider: Provider = 'cpu';
+export const providers: readonly Provider[] = ['cpu', 'webgpu', 'cuda'];
+/** GPU buffers cannot be handed in and out of onnxruntime-node: stores stay in main memory. */
+export const gpuStores = (_: Provider): boolean => false;
+
+export function defaultThreads(): number {
+  return availableParallelism();
+}
+
+/** Why a provider cannot be used here, from what its session creation said; `undefined` for other errors. */
+export function missing(provider: Provider, reason: string): string | undefined {
+  if (provider === 'cuda') {
+    return `device 'cuda' is not here (${reason}): it needs an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and onnxruntime-node's CUDA files: set ONNXRUNTIME_NODE_INSTALL=cuda12 and run npm rebuild onnxruntime-node`;
+  }
+  if (provider === 'webgpu') {
+    return `device 'webgpu' is not here (${reason}): it needs a Vulkan driver and its loader (on Debian: apt install libvulkan1 and the GPU's driver)`;
+  }
+  return undefined;
+}
+
+export async function spawn(): Promise<Port> {
+  const file = import.meta.url.endsWith('.ts') ? './worker-node.ts' : './worker-node.js';
+  const worker = new Worker(new URL(file, import.meta.url));
+  worker.unref();
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    onAnswer: (listener) => worker.on('message', listener),
+    onFailure: (listener) => {
+      worker.on('error', listener);
+      worker.on('exit', (code) => listener(new Error(`the device's worker ended with code ${code}`)));
+    },
+    close: async () => {
+      await worker.terminate();
+    },
+  };
+}
+
+/** Keeps the process alive while `work` is under way: the worker alone does not. */
+export async function keepAlive<T>(work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => {}, 2 ** 30);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}

@@ -1,0 +1,30 @@
+/** The worker's main loop, the same in Node and in the browser: messages in, answers out, one after another. */
+
+import { type Answer, type Message, transferable } from './channel.ts';
+import { Host, type HostOptions, type Ort } from './host.ts';
+
+export function serve(
+  load: (options: HostOptions, assets: string | undefined) => Promise<Ort>,
+  answer: (answer: Answer, transfer: ArrayBuffer[]) => void,
+): (message: Message) => void {
+  let host: Host | undefined;
+  let queue = Promise.resolve();
+  const handle = async (message: Message): Promise<void> => {
+    const { id } = message;
+    try {
+      if ('open' in message) {
+        const { assets, ...options } = message.open;
+        host = new Host(await load(options, assets), options);
+        answer({ id, reply: {} }, []);
+      } else {
+        const reply = await host!.handle(message.request);
+        answer({ id, reply }, transferable(reply));
+      }
+    } catch (error) {
+      answer({ id, error: error instanceof Error ? error.message : String(error) }, []);
+    }
+  };
+  return (message) => {
+    queue = queue.then(() => handle(message));
+  };
+}

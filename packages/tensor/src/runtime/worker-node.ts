@@ -1,0 +1,17 @@
+import { createRequire } from 'node:module';
+import { parentPort } from 'node:worker_threads';
+import type { Message } from './channel.ts';
+import type { Ort } from './host.ts';
+import { serve } from './serve.ts';
+
+const port = parentPort!;
+// onnxruntime-node is CommonJS with a native part; require keeps its load errors as they are
+const require = createRequire(import.meta.url);
+
+port.on(
+  'message',
+  serve(
+    async () => require('onnxruntime-node') as Ort,
+    (answer, transfer) => port.postMessage(answer, transfer),
+  ) satisfies (message: Message) => void,
+);
