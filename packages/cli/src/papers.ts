@@ -1,0 +1,42 @@
+import type { PaperFacts } from '@working-papers/edition';
+import { type PaperCommands, UserError, type Verb } from '@working-papers/paper';
+import type { Entry, Group } from './program.ts';
+
+/** Where the commands of each paper are. A paper is loaded when it is called, never to list it. */
+export const registry: Registry = {
+  'jei-dnn': async () => (await import('@working-papers/jei-dnn/commands')).commands,
+};
+
+export type Registry = Readonly<Record<string, () => Promise<PaperCommands>>>;
+
+/** `wp run`, `wp train` ...: leads to the papers; one that does not work yet says so instead of "unknown". */
+export function verbGroup(
+  verb: Verb,
+  summary: string,
+  papers: readonly PaperFacts[],
+  registry: Registry,
+): Group {
+  return {
+    summary,
+    noun: 'paper',
+    entries: papers.map((paper) => paperEntry(verb, paper, registry[paper.id])),
+  };
+}
+
+function paperEntry(
+  verb: Verb,
+  { id, name, mismatch }: PaperFacts,
+  load: Registry[string] | undefined,
+): Entry {
+  return {
+    name: id,
+    ...(load && { summary: `${name}: ${mismatch}` }),
+    async load() {
+      if (!load) throw new UserError(`${id} does not work yet; 'wp list' shows which papers do`);
+      const commands = await load();
+      const command = commands[verb];
+      if (!command) throw new UserError(`${id} has no '${verb}', only ${Object.keys(commands).join(', ')}`);
+      return command;
+    },
+  };
+}
