@@ -13,7 +13,14 @@ export class Interruption extends Error {
 }
 
 /** Errors of the libraries that speak of the user's files and devices rather than of a fault in a program. */
-const aboutTheInput = new Set(['SafetensorsError', 'NameMismatchError']);
+const aboutTheInput = new Set([
+  'DataError',
+  'DatasetError',
+  'DeviceError',
+  'ImageError',
+  'NameMismatchError',
+  'SafetensorsError',
+]);
 
 /** What the user reads of an error, and the exit code: 2 where the user can put it right, 1 where we must. */
 export function describeError(error: unknown, verbose: boolean): { text: string; exitCode: number } {

@@ -1,5 +1,6 @@
 import type { Edition } from '@working-papers/edition';
 import type { Verb } from '@working-papers/paper';
+import { data } from './commands/data.ts';
 import { listCommand } from './commands/list.ts';
 import { serve } from './commands/serve.ts';
 import { type Registry, verbGroup } from './papers.ts';
@@ -24,6 +25,7 @@ export function wp(editions: readonly [Edition, ...Edition[]], registry: Registr
       ...Object.entries(verbSummaries).map(([verb, summary]) =>
         word(verb, verbGroup(verb as Verb, summary, papers, registry)),
       ),
+      word('data', data),
       word('serve', serve),
     ],
   };

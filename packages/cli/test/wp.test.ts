@@ -23,6 +23,12 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [real, 'run jei-dn', "wp run: unknown paper 'jei-dn'; did you mean 'jei-dnn'?"],
     [real, 'serve --port http', "wp serve: --port must be a whole number from 0 to 65535, not 'http'"],
     [real, 'serve --port', 'wp serve: --port needs a value: a whole number from 0 to 65535'],
+    [real, 'data', 'wp data: COMMAND is missing: one of list, get'],
+    [
+      real,
+      'data get cifr10',
+      'wp data get: unknown data set "cifr10": expected one of cifar10, tiny-shakespeare, fsdd, bccd, kitti-tracking, books',
+    ],
     [fixture, '--colour list', 'wp: unknown option --colour before COMMAND'],
     [fixture, 'run', 'wp run: PAPER is missing: one of echo'],
     [fixture, 'run nothing-like-it', "wp run: unknown paper 'nothing-like-it'; there is echo"],
