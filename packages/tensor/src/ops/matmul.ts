@@ -1,6 +1,7 @@
 /** Matrix products. */
 
-import { broadcastShapes, productOf } from '../dims.ts';
+import type { DType } from '../array.ts';
+import { broadcastShapes, productOf, sameShape } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { unbroadcast } from './elementwise.ts';
@@ -79,23 +80,39 @@ function lowerMatmul(
       free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape),
     ]);
   }
-  const plain = (name: string, tensor: Tensor, transposed: boolean): string => {
-    if (!transposed) return name;
-    const perm = tensor.shape.map((_, i) => (i < tensor.rank - 2 ? i : 2 * tensor.rank - 3 - i));
-    return onnx.emit('Transpose', [name], { perm: { ints: perm } });
-  };
-  const fused = (onnx.provider === 'cpu' || onnx.provider === 'wasm') && ta.dtype === 'float32';
-  const y =
-    fused && (transA || transB)
-      ? onnx.emit('FusedMatMul', [a!, b!], trans, 'com.microsoft')
-      : onnx.emit('MatMul', [plain(a!, ta, transA), plain(b!, tb, transB)]);
+  const y = lowerProduct(onnx, a!, b!, { transA, transB, rank: ta.rank, rankB: tb.rank, dtype: ta.dtype });
   return bias === undefined ? y : onnx.emit('Add', [y, bias]);
+}
+
+/** A batched product whose operands may be read transposed, with the nodes that the provider does best. */
+export function lowerProduct(
+  onnx: Lowering,
+  a: string,
+  b: string,
+  options: { transA?: boolean; transB?: boolean; rank?: number; rankB?: number; dtype?: DType },
+): string {
+  const { transA = false, transB = false, rank = 3, rankB = rank, dtype = 'float32' } = options;
+  const fused = (onnx.provider === 'cpu' || onnx.provider === 'wasm') && dtype === 'float32';
+  if (fused && (transA || transB)) {
+    const attributes = { transA: { int: Number(transA) }, transB: { int: Number(transB) } };
+    return onnx.emit('FusedMatMul', [a, b], attributes, 'com.microsoft');
+  }
+  const read = (name: string, of: number, transposed: boolean): string => {
+    if (!transposed) return name;
+    return onnx.emit('Transpose', [name], { perm: { ints: swapLast(of) } });
+  };
+  return onnx.emit('MatMul', [read(a, rank, transA), read(b, rankB, transB)]);
+}
+
+/** The permutation that exchanges the last two of `rank` axes. */
+function swapLast(rank: number): number[] {
+  return Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i));
 }
 
 /** Reads through a transpose of the last two axes: the product can do it for nothing. */
 function untransposed(x: Tensor): { tensor: Tensor; transposed: boolean } {
   const permutation = transposition(x);
-  const swapsLast = permutation?.every((axis, i) => axis === (i < x.rank - 2 ? i : 2 * x.rank - 3 - i));
+  const swapsLast = permutation && sameShape(permutation, swapLast(x.rank));
   return swapsLast ? { tensor: x.node!.inputs[0]!, transposed: true } : { tensor: x, transposed: false };
 }
 

@@ -1,0 +1,341 @@
+/**
+ * Convolutions over one or two spatial axes, channels first: x [N, C, ...], weight [out, C / groups, ...].
+ *
+ * Three operators that are each other's gradients: `conv` (y from x and w), `convTranspose` (x from y and w) and
+ * `convWeight` (w from x and y). All are linear in both operands, so derivatives of any order stay among them.
+ */
+
+import { ndarray } from '../array.ts';
+import { addDims, type Dim, floorDivDim, mulDims, type Shape, subDims } from '../dims.ts';
+import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
+import type { Tensor } from '../tensor.ts';
+import { lowerProduct } from './matmul.ts';
+import { defineMethods } from './methods.ts';
+
+export interface ConvOptions {
+  /** One number for all spatial axes or one an axis; default 1. */
+  readonly stride?: number | readonly number[];
+  /** Zeros around: one number, one an axis, or [before, after] pairs; default 0. */
+  readonly padding?: number | readonly (number | readonly [number, number])[];
+  readonly dilation?: number | readonly number[];
+  readonly groups?: number;
+}
+
+/** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
+interface ConvAttributes {
+  readonly strides: readonly number[];
+  readonly pads: readonly number[];
+  readonly dilations: readonly number[];
+  readonly groups: number;
+  readonly [key: string]: unknown;
+}
+
+interface ConvTransposeAttributes extends ConvAttributes {
+  /** Spatial size of the result: a stride makes several sizes possible. */
+  readonly size: Shape;
+}
+
+interface ConvWeightAttributes extends ConvAttributes {
+  readonly kernel: readonly number[];
+}
+
+function perAxis(value: number | readonly number[] | undefined, fallback: number, axes: number): number[] {
+  if (value === undefined || typeof value === 'number') return Array.from({ length: axes }, () => value ?? fallback);
+  return [...value];
+}
+
+function normalize(name: string, inputs: readonly Tensor[], options: ConvOptions): ConvAttributes {
+  const axes = inputs[0]!.rank - 2;
+  if (axes !== 1 && axes !== 2) refuse(name, inputs, 'the input must be [N, C, L] or [N, C, H, W]');
+  const { padding = 0, groups = 1 } = options;
+  const pairs = perAxisPadding(padding, axes);
+  const attributes = {
+    strides: perAxis(options.stride, 1, axes),
+    pads: [...pairs.map(([before]) => before), ...pairs.map(([, after]) => after)],
+    dilations: perAxis(options.dilation, 1, axes),
+    groups,
+  };
+  const { strides, pads, dilations } = attributes;
+  const valid = (list: number[], least: number, count: number) =>
+    list.length === count && list.every((value) => Number.isInteger(value) && value >= least);
+  if (!valid(strides, 1, axes)) refuse(name, inputs, `stride ${strides} is not ${axes} positive integers`);
+  if (!valid(dilations, 1, axes)) refuse(name, inputs, `dilation ${dilations} is not ${axes} positive integers`);
+  if (!valid(pads, 0, 2 * axes)) refuse(name, inputs, `padding ${pads} does not fit ${axes} axes`);
+  if (!Number.isInteger(groups) || groups < 1) refuse(name, inputs, `groups ${groups} is not a positive integer`);
+  return attributes;
+}
+
+function perAxisPadding(padding: NonNullable<ConvOptions['padding']>, axes: number): (readonly [number, number])[] {
+  if (typeof padding === 'number') return Array.from({ length: axes }, () => [padding, padding]);
+  return padding.map((amount) => (typeof amount === 'number' ? [amount, amount] : amount));
+}
+
+function onnxConv({ strides, pads, dilations, groups }: ConvAttributes) {
+  return {
+    strides: { ints: strides },
+    pads: { ints: pads },
+    dilations: { ints: dilations },
+    group: { int: groups },
+  };
+}
+
+/** Positions that a kernel of `k` taps finds on an axis. */
+export function outputSize(dim: Dim, k: number, stride: number, padding: number, dilation: number): Dim {
+  return addDims(floorDivDim(subDims(addDims(dim, padding), dilation * (k - 1) + 1), stride), 1);
+}
+
+const convOperator = defineOperator<ConvAttributes>({
+  name: 'conv',
+  doc: 'Cross-correlation with stride, padding, dilation, groups and optional bias (ONNX Conv).',
+  infer(inputs, { strides, pads, dilations, groups }) {
+    const [x, w, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
+    if (w.rank !== x.rank) refuse('conv', [x, w], `the weight must have ${x.rank} axes: [out, in / groups, ...]`);
+    if (x.dtype !== w.dtype) refuse('conv', [x, w], `dtypes ${x.dtype} and ${w.dtype} differ: cast one`);
+    const [channels, out] = [x.dim(1), w.size(0)];
+    if (channels !== w.size(1) * groups) {
+      refuse('conv', [x, w], `the input has ${channels} channels, the weight takes ${w.size(1)} in ${groups} groups`);
+    }
+    if (out % groups !== 0) refuse('conv', [x, w], `${out} output channels do not divide into ${groups} groups`);
+    if (bias && (bias.rank !== 1 || bias.shape[0] !== out)) refuse('conv', inputs, `the bias must have ${out} elements`);
+    const spatial = strides.map((stride, i) => {
+      const padding = pads[i]! + pads[i + strides.length]!;
+      const size = outputSize(x.shape[i + 2]!, w.size(i + 2), stride, padding, dilations[i]!);
+      if (typeof size === 'number' && size < 1) refuse('conv', [x, w], `the kernel is larger than padded axis ${i + 2}`);
+      return size;
+    });
+    return { shape: [x.dim(0), out, ...spatial], dtype: x.dtype };
+  },
+  lower: (onnx, inputs, { attributes }) => onnx.emit('Conv', inputs, onnxConv(attributes)),
+  grad: ([g], { inputs, attributes }) => {
+    const [x, w, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
+    const axes = [0, ...attributes.strides.map((_, i) => i + 2)];
+    return [
+      transposed(g!, w, { ...attributes, size: x.shape.slice(2) }),
+      weight(x, g!, { ...attributes, kernel: w.shape.slice(2) as number[] }),
+      bias && g!.sum(axes),
+    ];
+  },
+});
+
+const transposeOperator = defineOperator<ConvTransposeAttributes>({
+  name: 'convTranspose',
+  doc: 'The adjoint of conv with respect to its input (ONNX ConvTranspose).',
+  infer(inputs, { groups, size }) {
+    const [y, w] = inputs as [Tensor, Tensor];
+    if (w.rank !== y.rank) refuse('convTranspose', inputs, `the weight must have ${y.rank} axes: [in, out / groups, ...]`);
+    if (y.dim(1) !== w.dim(0)) {
+      refuse('convTranspose', inputs, `the input has ${y.dim(1)} channels, the weight takes ${w.dim(0)}`);
+    }
+    if (w.size(0) % groups !== 0) refuse('convTranspose', inputs, `${w.size(0)} channels do not divide into ${groups} groups`);
+    return { shape: [y.dim(0), mulDims(w.dim(1), groups), ...size], dtype: y.dtype };
+  },
+  lower: lowerTranspose,
+  grad: ([g], { inputs, attributes: { size: _, ...attributes } }) => {
+    const [y, w] = inputs as [Tensor, Tensor];
+    return [
+      apply(convOperator, [g!, w], attributes as ConvAttributes),
+      weight(g!, y, { ...(attributes as ConvAttributes), kernel: w.shape.slice(2) as number[] }),
+    ];
+  },
+});
+
+function lowerTranspose(
+  onnx: Lowering,
+  [y, w]: readonly string[],
+  { inputs, attributes }: { inputs: readonly Tensor[]; attributes: ConvTransposeAttributes },
+): string {
+  const [ty, tw] = inputs as [Tensor, Tensor];
+  const { strides, pads, dilations, groups, size } = attributes;
+  const axes = strides.length;
+  const kernel = tw.shape.slice(2) as number[];
+  const reach = kernel.map((k, i) => dilations[i]! * (k - 1));
+  if (groups === 1 && strides.every((s) => s === 1) && reach.every((r, i) => r >= pads[i]! && r >= pads[i + axes]!)) {
+    // Without a stride it is a plain convolution with the flipped kernel, and Conv is the faster kernel.
+    const exchanged = onnx.emit('Transpose', [w!], { perm: { ints: [1, 0, ...kernel.map((_, i) => i + 2)] } });
+    const flipped = kernel.every((k) => k === 1) ? exchanged : flipSpatial(onnx, exchanged, axes);
+    return onnx.emit('Conv', [y!, flipped], {
+      ...onnxConv(attributes),
+      pads: { ints: [...reach.map((r, i) => r - pads[i]!), ...reach.map((r, i) => r - pads[i + axes]!)] },
+    });
+  }
+  // Rows of the input that no position of a strided kernel reaches come back as zeros at the end.
+  const reached = strides.map((stride, i) => {
+    const steps = subDims(ty.shape[i + 2]!, 1);
+    return subDims(addDims(addDims(mulDims(steps, stride), reach[i]!), 1), pads[i]! + pads[i + axes]!);
+  });
+  const missing = size.map((dim, i) => subDims(dim, reached[i]!));
+  const { pads: _, ...rest } = onnxConv(attributes);
+  return onnx.emit('ConvTranspose', [y!, w!], {
+    ...rest,
+    pads: { ints: pads },
+    output_padding: { ints: missing.map((dim) => (typeof dim === 'number' ? dim : 0)) },
+  });
+}
+
+function flipSpatial(onnx: Lowering, w: string, axes: number): string {
+  const list = Array.from({ length: axes }, (_, i) => i + 2);
+  const all = (value: number) => onnx.ints(list.map(() => value));
+  return onnx.emit('Slice', [w, all(-1), all(-(2 ** 31)), onnx.ints(list), all(-1)]);
+}
+
+const weightOperator = defineOperator<ConvWeightAttributes>({
+  name: 'convWeight',
+  doc: 'The adjoint of conv with respect to its weight: Σ over batch and positions of x · y.',
+  infer(inputs, { groups, kernel }) {
+    const [x, y] = inputs as [Tensor, Tensor];
+    return { shape: [y.dim(1), x.size(1) / groups, ...kernel], dtype: x.dtype };
+  },
+  lower: lowerWeight,
+  grad: ([g], { inputs, attributes: { kernel: _, ...attributes } }) => {
+    const [x, y] = inputs as [Tensor, Tensor];
+    return [
+      transposed(y, g!, { ...(attributes as ConvAttributes), size: x.shape.slice(2) }),
+      apply(convOperator, [x, g!], attributes as ConvAttributes),
+    ];
+  },
+});
+
+function lowerWeight(
+  onnx: Lowering,
+  [x, y]: readonly string[],
+  { inputs, attributes }: { inputs: readonly Tensor[]; attributes: ConvWeightAttributes },
+): string {
+  const [tx, ty] = inputs as [Tensor, Tensor];
+  const plain = attributes.groups === 1 && attributes.strides.every((stride) => stride === 1);
+  return plain ? weightByShifts(onnx, x!, y!, tx, ty, attributes) : weightBySlices(onnx, x!, y!, tx, ty, attributes);
+}
+
+/**
+ * Stride 1. A tap (i, j) pairs x shifted by j columns with y shifted by i rows, so the kh · kw products need only kw
+ * shifted copies of x and kh of y: each shift of x meets all shifts of y in one product of kh · k rows. Rows are
+ * shifted by Gather, which ONNX Runtime does in parallel with long copies, columns by Pad with negative amounts.
+ */
+function weightByShifts(
+  onnx: Lowering,
+  x: string,
+  y: string,
+  tx: Tensor,
+  ty: Tensor,
+  { pads, dilations, kernel }: ConvWeightAttributes,
+): string {
+  const two = kernel.length === 2;
+  const [n, c] = tx.shape as number[] as [number, number];
+  const k = ty.size(1);
+  const [kh, kw] = two ? (kernel as [number, number]) : [1, kernel[0]!];
+  const [height, width] = two ? [tx.size(2), tx.size(3)] : [1, tx.size(2)];
+  const [outHeight, outWidth] = two ? [ty.size(2), ty.size(3)] : [1, ty.size(2)];
+  const [top, left] = two ? [pads[0]!, pads[1]!] : [0, pads[0]!];
+  const [dh, dw] = two ? [dilations[0]!, dilations[1]!] : [1, dilations[0]!];
+
+  // y by rows: row h of copy i is row h + top − i·dh of y, or zeros outside it.
+  let rows = y;
+  if (two && !(kh === 1 && top === 0 && height === outHeight)) {
+    const before = Math.max(0, (kh - 1) * dh - top);
+    const after = Math.max(0, height + top - outHeight);
+    const padded = onnx.emit('Pad', [y, onnx.ints([before, after]), '', onnx.ints([2])]);
+    const indices = Array.from({ length: kh * height }, (_, at) => {
+      const i = Math.floor(at / height);
+      return (at % height) + top - i * dh + before;
+    });
+    rows = onnx.emit('Gather', [padded, onnx.constant(ndarray(indices, [kh, height], 'int64'))], { axis: { int: 2 } });
+  }
+  const left2d = onnx.emit('Reshape', [rows, onnx.ints([n, k * kh, height * outWidth])]);
+  // x by columns: column w of copy j is column w + j·dw − left of x.
+  const columns = Array.from({ length: kw }, (_, j) => {
+    const before = left - j * dw;
+    const after = outWidth - width - before;
+    const amounts = onnx.ints([before, after]);
+    const shifted = before === 0 && after === 0 ? x : onnx.emit('Pad', [x, amounts, '', onnx.ints([two ? 3 : 2])]);
+    const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
+    const products = lowerProduct(onnx, left2d, right, { transB: true });
+    const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
+    return onnx.emit('Reshape', [sum, onnx.ints([k, kh, c, 1])]);
+  });
+  const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
+  const ordered = onnx.emit('Transpose', [joined], { perm: { ints: [0, 2, 1, 3] } });
+  return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
+}
+
+/** Any stride and groups: one slice of the padded input for each tap, joined along the channels. */
+function weightBySlices(
+  onnx: Lowering,
+  x: string,
+  y: string,
+  tx: Tensor,
+  ty: Tensor,
+  { strides, pads, dilations, groups, kernel }: ConvWeightAttributes,
+): string {
+  const [n, c] = tx.shape as number[] as [number, number];
+  const k = ty.size(1);
+  const spatial = ty.shape.slice(2) as number[];
+  const positions = spatial.reduce((a, b) => a * b, 1);
+  const axes = onnx.ints(strides.map((_, i) => i + 2));
+  const padded = pads.some((amount) => amount > 0) ? onnx.emit('Pad', [x, onnx.ints(pads), '', axes]) : x;
+  const taps = kernel.reduce<number[][]>(
+    (all, size) => all.flatMap((tap) => Array.from({ length: size }, (_, i) => [...tap, i])),
+    [[]],
+  );
+  const slices = taps.map((tap) => {
+    const starts = tap.map((t, i) => t * dilations[i]!);
+    const ends = starts.map((start, i) => start + (spatial[i]! - 1) * strides[i]! + 1);
+    return onnx.emit('Slice', [padded, onnx.ints(starts), onnx.ints(ends), axes, onnx.ints(strides)]);
+  });
+  const joined = slices.length === 1 ? slices[0]! : onnx.emit('Concat', slices, { axis: { int: 1 } });
+  const perGroup = c / groups;
+  let columns = onnx.emit('Reshape', [joined, onnx.ints([n, taps.length, groups, perGroup, positions])]);
+  if (groups > 1) columns = onnx.emit('Transpose', [columns], { perm: { ints: [0, 2, 1, 3, 4] } });
+  const left = onnx.emit('Reshape', [y, onnx.ints([n, groups, k / groups, positions])]);
+  const right = onnx.emit('Reshape', [columns, onnx.ints([n, groups, taps.length * perGroup, positions])]);
+  const products = lowerProduct(onnx, left, right, { transB: true, rank: 4 });
+  const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
+  const shaped = onnx.emit('Reshape', [sum, onnx.ints([k, taps.length, perGroup])]);
+  const ordered = onnx.emit('Transpose', [shaped], { perm: { ints: [0, 2, 1] } });
+  return onnx.emit('Reshape', [ordered, onnx.ints([k, perGroup, ...kernel])]);
+}
+
+function transposed(y: Tensor, w: Tensor, attributes: ConvTransposeAttributes): Tensor {
+  return apply(transposeOperator, [y, w], attributes);
+}
+
+function weight(x: Tensor, y: Tensor, attributes: ConvWeightAttributes): Tensor {
+  return apply(weightOperator, [x, y], attributes);
+}
+
+/**
+ * Convolution (cross-correlation, as in PyTorch): x [N, C, L] or [N, C, H, W], weight [out, C / groups, ...],
+ * bias [out] → [N, out, ...].
+ */
+export function conv(x: Tensor, w: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
+  return apply(convOperator, bias ? [x, w, bias] : [x, w], normalize('conv', [x, w], options));
+}
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Extra rows at the end of each axis, smaller than the stride; default 0. */
+  readonly outputPadding?: number | readonly number[];
+}
+
+/** Transposed convolution as in PyTorch: x [N, C, ...], weight [C, out / groups, ...], bias [out]. */
+export function convTranspose(x: Tensor, w: Tensor, bias?: Tensor, options: ConvTransposeOptions = {}): Tensor {
+  const attributes = normalize('convTranspose', [x, w], options);
+  const { strides, pads, dilations } = attributes;
+  const axes = strides.length;
+  const extra = perAxis(options.outputPadding, 0, axes);
+  const size = strides.map((stride, i) => {
+    if (extra[i]! < 0 || extra[i]! >= Math.max(stride, dilations[i]!)) {
+      refuse('convTranspose', [x, w], `output padding ${extra[i]} must be smaller than stride ${stride}`);
+    }
+    const full = addDims(mulDims(subDims(x.shape[i + 2]!, 1), stride), dilations[i]! * (w.size(i + 2) - 1) + 1 + extra[i]!);
+    return subDims(full, pads[i]! + pads[i + axes]!);
+  });
+  const y = transposed(x, w, { ...attributes, size });
+  return bias ? y.add(bias.reshape([bias.size(0), ...strides.map(() => 1)])) : y;
+}
+
+declare module '../tensor.ts' {
+  interface Tensor {
+    conv(w: Tensor, bias?: Tensor, options?: ConvOptions): Tensor;
+    convTranspose(w: Tensor, bias?: Tensor, options?: ConvTransposeOptions): Tensor;
+  }
+}
+
+defineMethods({ conv, convTranspose });

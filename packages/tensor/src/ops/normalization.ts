@@ -1,0 +1,157 @@
+/** Normalisation layers as operators. */
+
+import { productOf, sameShape } from '../dims.ts';
+import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
+import type { Tensor } from '../tensor.ts';
+import { ones, zeros } from './constant.ts';
+import { defineMethods } from './methods.ts';
+
+interface EpsilonAttributes {
+  readonly epsilon: number;
+  readonly [key: string]: unknown;
+}
+
+/**
+ * Outputs: the normalised and scaled x, the mean and 1/σ of each row. The gradient reuses the statistics instead of
+ * computing them again; they have gradients themselves, so second derivatives hold.
+ */
+const layerNormOperator = defineOperator<EpsilonAttributes>({
+  name: 'layerNorm',
+  doc: 'Zero mean and unit variance over the last axis, times scale plus bias (ONNX LayerNormalization).',
+  infer(inputs) {
+    const [x, scale, bias] = inputs as [Tensor, Tensor, Tensor];
+    for (const affine of [scale, bias]) {
+      if (!sameShape(affine.shape, [x.dim(-1)])) refuse('layerNorm', inputs, `scale and bias must be [${x.dim(-1)}]`);
+    }
+    const row = { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype };
+    return [x, row, row];
+  },
+  lower: (onnx, inputs, { attributes: { epsilon } }) =>
+    onnx.emitMany('LayerNormalization', inputs, 3, { axis: { int: -1 }, epsilon: { float: epsilon } }),
+  grad: ([g, gMean, gInverse], { inputs, outputs }) => {
+    const [x, scale] = inputs as [Tensor, Tensor];
+    const [, mean, inverse] = outputs as readonly [Tensor, Tensor, Tensor];
+    const size = x.size(-1);
+    const normal = x.sub(mean).mul(inverse);
+    const leading = Array.from({ length: x.rank - 1 }, (_, i) => i);
+    let gx: Tensor | undefined;
+    let gScale: Tensor | undefined;
+    let gBias: Tensor | undefined;
+    if (g) {
+      const gn = g.mul(scale);
+      const inner = gn.mul(normal).mean(-1, { keepDims: true });
+      gx = gn.sub(gn.mean(-1, { keepDims: true })).sub(normal.mul(inner)).mul(inverse);
+      gScale = g.mul(normal).sum(leading);
+      gBias = g.sum(leading);
+    }
+    // d mean / dx = 1/D; d(1/σ) / dx = −normal / (D σ²)
+    if (gMean) gx = addMaybe(gx, gMean.mul(1 / size).expand(x.shape));
+    if (gInverse) gx = addMaybe(gx, normal.mul(gInverse.mul(inverse).mul(inverse).mul(-1 / size)));
+    return [gx, gScale, gBias];
+  },
+});
+
+function addMaybe(a: Tensor | undefined, b: Tensor): Tensor {
+  return a ? a.add(b) : b;
+}
+
+/** Layer normalisation over the last axis D of x, with scale [D] and bias [D] (Ba et al. 2016, arXiv 1607.06450). */
+export function layerNorm(x: Tensor, scale?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
+  const shape = [x.size(-1)];
+  const [s, b] = [scale ?? ones(shape, x.dtype), bias ?? zeros(shape, x.dtype)];
+  return applyMany(layerNormOperator, [x, s, b], { epsilon })[0]!;
+}
+
+/** x / √(mean x² + ε) · scale over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467). */
+export function rmsNorm(x: Tensor, scale?: Tensor, epsilon = 1e-6): Tensor {
+  const normal = x.mul(x.mul(x).mean(-1, { keepDims: true }).add(epsilon).rsqrt());
+  return scale ? normal.mul(scale) : normal;
+}
+
+/** Group normalisation of x [N, C, ...] with scale [C] and bias [C] (Wu and He 2018, arXiv 1803.08494). */
+export function groupNorm(x: Tensor, groups: number, scale?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
+  const channels = x.size(1);
+  if (channels % groups !== 0) refuse('groupNorm', [x], `${channels} channels do not divide into ${groups} groups`);
+  const rows = x.reshape([x.dim(0), groups, productOf([channels / groups, ...x.shape.slice(2)])]);
+  const normal = layerNorm(rows, undefined, undefined, epsilon).reshape(x.shape);
+  return affine(normal, scale, bias);
+}
+
+/** x [N, C, ...] times scale [C] plus bias [C]. */
+function affine(x: Tensor, scale?: Tensor, bias?: Tensor): Tensor {
+  const shape = [x.size(1), ...x.shape.slice(2).map(() => 1)];
+  const scaled = scale ? x.mul(scale.reshape(shape)) : x;
+  return bias ? scaled.add(bias.reshape(shape)) : scaled;
+}
+
+/**
+ * Inference form, one multiplication and one addition a value in one kernel. Training uses it too, with the batch's
+ * own statistics as `mean` and `variance`: the chain rule through them gives the full gradient.
+ */
+const batchNormOperator = defineOperator<EpsilonAttributes>({
+  name: 'batchNorm',
+  doc: '(x − mean) / √(variance + ε) · scale + bias for each channel (ONNX BatchNormalization).',
+  infer(inputs) {
+    const [x, ...rest] = inputs as [Tensor, ...Tensor[]];
+    if (x.rank < 2) refuse('batchNorm', inputs, 'the input must be [N, C, ...]');
+    for (const each of rest) {
+      if (!sameShape(each.shape, [x.dim(1)])) refuse('batchNorm', inputs, `statistics and affine must be [${x.dim(1)}]`);
+    }
+    return x;
+  },
+  lower: (onnx, inputs, { attributes: { epsilon } }) =>
+    onnx.emit('BatchNormalization', inputs, { epsilon: { float: epsilon } }),
+  grad: ([g], { inputs, attributes: { epsilon } }) => {
+    const [x, scale, , mean, variance] = inputs as readonly [Tensor, Tensor, Tensor, Tensor, Tensor];
+    const axes = [0, ...x.shape.slice(2).map((_, i) => i + 2)];
+    const shape = [x.size(1), ...x.shape.slice(2).map(() => 1)];
+    const inverse = variance.add(epsilon).rsqrt();
+    const gBias = g!.sum(axes);
+    // Σ g (x − mean) in one pass over g and x; the constants follow per channel.
+    const gCentred = g!.mul(x).sum(axes).sub(gBias.mul(mean));
+    const slope = scale.mul(inverse);
+    return [
+      g!.mul(slope.reshape(shape)),
+      gCentred.mul(inverse),
+      gBias,
+      gBias.mul(slope).neg(),
+      gCentred.mul(slope).mul(inverse).mul(inverse).mul(-0.5),
+    ];
+  },
+});
+
+/** Batch normalisation of x [N, C, ...] with given statistics [C] (Ioffe and Szegedy 2015, arXiv 1502.03167). */
+export function batchNorm(
+  x: Tensor,
+  scale: Tensor,
+  bias: Tensor,
+  mean: Tensor,
+  variance: Tensor,
+  epsilon = 1e-5,
+): Tensor {
+  return apply(batchNormOperator, [x, scale, bias, mean, variance], { epsilon });
+}
+
+/** Batch normalisation by the batch's own statistics, which come back for the running averages. */
+export function batchNormTraining(
+  x: Tensor,
+  scale: Tensor,
+  bias: Tensor,
+  epsilon = 1e-5,
+): { output: Tensor; mean: Tensor; variance: Tensor } {
+  const axes = [0, ...x.shape.slice(2).map((_, i) => i + 2)];
+  const mean = x.mean(axes);
+  const centred = x.sub(mean.reshape([x.size(1), ...x.shape.slice(2).map(() => 1)]));
+  const variance = centred.mul(centred).mean(axes);
+  return { output: batchNorm(x, scale, bias, mean, variance, epsilon), mean, variance };
+}
+
+declare module '../tensor.ts' {
+  interface Tensor {
+    layerNorm(scale?: Tensor, bias?: Tensor, epsilon?: number): Tensor;
+    rmsNorm(scale?: Tensor, epsilon?: number): Tensor;
+    groupNorm(groups: number, scale?: Tensor, bias?: Tensor, epsilon?: number): Tensor;
+  }
+}
+
+defineMethods({ layerNorm, rmsNorm, groupNorm });
