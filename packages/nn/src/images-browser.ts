@@ -5,8 +5,8 @@ import { flatten, ImageError, imageFormat, type RgbImage } from './images.ts';
 
 /**
  * A JPEG, PNG or WebP file as RGB, as `decodeImage` of `images-node.ts` gives it: turned upright (EXIF),
- * transparency on white, colour profiles ignored. Opaque images are equal to Node's up to the two JPEG decoders;
- * half-transparent pixels differ by one at most, since a canvas keeps them multiplied by their alpha.
+ * transparency on white, colour profiles ignored. Chromium gives Node's very pixels; where a browser has another
+ * JPEG decoder, or where a pixel is half transparent, they may differ by one.
  * Throws an ImageError with `file` for anything else.
  */
 export async function decodeImage(
