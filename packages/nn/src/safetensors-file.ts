@@ -5,7 +5,13 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { NdArray } from '@working-papers/tensor/array';
 import { writeAtomically } from './atomic.ts';
-import { decodeTensor, type ReadOptions, safetensorsChunks, type WriteOptions } from './safetensors.ts';
+import {
+  type Checkpoint,
+  decodeTensor,
+  type ReadOptions,
+  safetensorsChunks,
+  type WriteOptions,
+} from './safetensors.ts';
 import { parseHeader, parseHeaderLength, SafetensorsError, type TensorInfo } from './safetensors-header.ts';
 import { type MatchOptions, matchNames } from './safetensors-names.ts';
 
@@ -42,7 +48,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 }
 
 /** Every tensor of a checkpoint and its metadata. */
-export async function readSafetensors(path: string, options: ReadOptions = {}) {
+export async function readSafetensors(path: string, options: ReadOptions = {}): Promise<Checkpoint> {
   await using file = await openSafetensors(path);
   const tensors = new Map<string, NdArray>();
   for (const name of file.names) tensors.set(name, await file.read(name, options));
