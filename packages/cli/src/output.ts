@@ -1,5 +1,5 @@
 import type { Cell, Output, Progress } from '@working-papers/paper';
-import { startProgress } from './progress.ts';
+import { createBars } from './progress.ts';
 
 export interface Writer {
   write(text: string): unknown;
@@ -14,7 +14,7 @@ export interface Streams {
 
 /** Words for a person, or under `json` the result alone, so that stdout can be piped into a program. */
 export function createOutput({ stdout, stderr }: Streams, json: boolean): Output & { finish(): void } {
-  const bars = startProgress(stderr);
+  const bars = createBars(stderr);
   const forPerson = (text: string) => {
     if (!json) bars.aside(() => stdout.write(`${text}\n`));
   };

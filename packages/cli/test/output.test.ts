@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createOutput, renderTable } from '../src/output.ts';
-import { clock, renderBar } from '../src/progress.ts';
 import { didYouMean, editDistance } from '../src/suggest.ts';
 
 function record(isTTY: boolean) {
@@ -10,15 +9,23 @@ function record(isTTY: boolean) {
   return { isTTY, columns: 60, write: (more: string) => (text += more), text: () => text };
 }
 
-test('a bar is drawn on a terminal, steps aside for a line, and goes', () => {
+test('the innermost bar is drawn on a terminal, steps aside for a line and stays once it ends', () => {
   const [stdout, stderr] = [record(true), record(true)];
   const output = createOutput({ stdout, stderr }, false);
-  const bar = output.progress('epoch 1', 4);
+  const epochs = output.progress('epochs', 2);
+  const batches = output.progress('batches', 4);
+  epochs.update(1);
+  batches.update(4);
   output.print('a line');
-  bar.end();
-  bar.end();
+  batches.end();
+  batches.end();
   assert.equal(stdout.text(), 'a line\n');
-  assert.equal(stderr.text(), '\r\x1b[2Kepoch 1 [--------------------]   0 %\r\x1b[2K');
+  assert.doesNotMatch(stderr.text(), /epochs/);
+  const drawn = stderr.text().replaceAll('\x1b[K', '<cleared>').split('\r').slice(1);
+  assert.equal(drawn.length, 3);
+  assert.match(drawn[0]!, /^batches .*100% {2}4\/4/);
+  assert.equal(drawn[1], '<cleared>');
+  assert.match(drawn[2]!, /^batches .*100% .*\n$/);
 });
 
 test('a bar is not drawn elsewhere', () => {
@@ -27,14 +34,6 @@ test('a bar is not drawn elsewhere', () => {
   using bar = output.progress('epoch 1', 4);
   bar.update(4);
   assert.equal(stdout.text() + stderr.text(), '');
-});
-
-test('a bar tells share, time left and a note within the width', () => {
-  const bar = { label: 'epoch 1', done: 1, total: 4, note: 'loss 0.412', elapsed: 15_000 };
-  assert.equal(renderBar(bar, 80), 'epoch 1 [#####---------------]  25 %  0:45 left  loss 0.412');
-  assert.equal(renderBar(bar, 20).length, 19);
-  assert.equal(renderBar({ ...bar, done: 9 }, 80).includes('100 %'), true);
-  assert.deepEqual([0, 59_600, 3_599_000, 7_384_000].map(clock), ['0:00', '1:00', '59:59', '2:03:04']);
 });
 
 test('tables: numbers stand right, gaps are dashes', () => {

@@ -65,7 +65,7 @@ export type Cell = string | number | boolean | null | undefined;
 export interface Progress {
   /** `done` units of the total are behind us; `note` is short: `loss 0.412`. */
   update(done: number, note?: string): void;
-  /** Takes the bar away. Safe to call twice. */
+  /** Leaves the bar as it stands and goes to the next line. Safe to call twice. */
   end(): void;
   [Symbol.dispose](): void;
 }

@@ -1,4 +1,4 @@
-import { defineCommand } from '@working-papers/paper';
+import { defineCommand, type Progress } from '@working-papers/paper';
 import type { Group } from '../program.ts';
 
 // Loaded when called: the data sets bring the engine's arrays with them.
@@ -25,12 +25,15 @@ const get = defineCommand({
   async execute({ positionals: [name = ''], output, signal }) {
     const { datasetInfo, downloadDataset } = await datasetsModule();
     const info = datasetInfo(name);
-    using bar = output.progress(name, 1);
+    let bar: Progress | undefined;
+    const megabytes = (bytes: number) => Math.round(bytes / 1e6);
     const result = await downloadDataset(info, {
       signal,
-      onProgress: (received, total) =>
-        bar.update(total ? received / total : 0, `${(received / 1e6).toFixed(1)} MB`),
-    });
+      onProgress(received, total = received) {
+        bar ??= output.progress(name, megabytes(total));
+        bar.update(megabytes(received), 'MB');
+      },
+    }).finally(() => bar?.end());
     output.print(`${result.path}\nsha256 ${result.sha256}\nlicence: ${info.licence}`);
     output.result({ name, ...result });
   },
