@@ -173,6 +173,7 @@ const papers: readonly PaperFacts[] = [
       inference: 'only the pictures its gate lets out',
     },
     tags: ['image classification', 'early exit'],
+    input: 'PHOTO',
     state: 'works',
   },
   {

@@ -38,6 +38,8 @@ export interface PaperFacts {
   /** The mismatch as a pair: what training shows the model, and what inference does. */
   gap: { training: string; inference: string };
   tags: readonly string[];
+  /** What `wp run` takes, as its help says it: `PHOTO`. Only where the paper works. */
+  input?: string;
   state: PaperState;
 }
 

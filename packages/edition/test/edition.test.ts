@@ -52,6 +52,7 @@ for (const paper of papers) {
       assert.doesNotMatch(words, /\.$/);
     }
     assert.ok(paper.tags.length > 0);
+    assert.equal(paper.input !== undefined, paper.state === 'works', 'what runs says what it takes');
   });
 }
 
