@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const site = dirname(fileURLToPath(import.meta.url));
+const repository = join(site, '../..');
+const viteCommand = fileURLToPath(new URL('bin/vite.js', import.meta.resolve('vite/package.json')));
+
+export interface BuildOptions {
+  /** Folder for the result, relative to this package. */
+  out?: string;
+  /** Folder with one folder a paper. */
+  papers?: string;
+}
+
+/** What the page is made of. Sizes and times suffice: a build that is made once too often costs seconds. */
+function fingerprint(papers: string): string {
+  const sources = globSync(
+    [
+      'package-lock.json',
+      'packages/*/src/**',
+      'packages/papers/**',
+      'packages/site/{static,vite}/**',
+      'packages/site/*.{ts,json}',
+      join(relative(repository, papers), '**'),
+    ],
+    {
+      cwd: repository,
+      exclude: (path) => /(^|[/\\])(node_modules|dist|build|runs)$/.test(path),
+    },
+  );
+  const hash = createHash('sha256');
+  for (const source of new Set(sources.toSorted())) {
+    const file = statSync(join(repository, source), { throwIfNoEntry: false });
+    if (file?.isFile()) hash.update(`${source} ${file.size} ${file.mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * Builds the page unless the last build is of these very sources.
+ *
+ * @returns the folder with the result.
+ * @throws Error with Vite's output where the build fails.
+ */
+export async function buildSite(options: BuildOptions = {}): Promise<string> {
+  const out = join(site, options.out ?? 'build');
+  const papers = join(site, options.papers ?? '../papers');
+  const stamp = join(out, '.sources');
+  const current = fingerprint(papers);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return out;
+
+  const log: Buffer[] = [];
+  const vite = spawn(process.execPath, [viteCommand, 'build'], {
+    cwd: site,
+    env: { ...process.env, WP_SITE_OUT: out, WP_SITE_PAPERS: papers },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  vite.stdout.on('data', (chunk: Buffer) => log.push(chunk));
+  vite.stderr.on('data', (chunk: Buffer) => log.push(chunk));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    vite.on('error', reject);
+    vite.on('close', resolve);
+  });
+  if (code !== 0) throw new Error(`vite build failed:\n${Buffer.concat(log)}`);
+  writeFileSync(stamp, current);
+  return out;
+}
+
+if (import.meta.main) {
+  await buildSite();
+}

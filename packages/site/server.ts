@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import sirv from 'sirv';
+import { ortPath } from './src/lib/ort.ts';
+import { contentSecurityHeader, isolationHeaders } from './src/lib/security.ts';
+
+type Handler = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+const usage = `Serves the page that "npm run build" made.
+
+  --port NUMBER   default 3000, 0 takes any free one (or PORT in the environment)
+  --host ADDRESS  default 127.0.0.1, 0.0.0.0 lets other machines in (or HOST)
+  --help`;
+
+/** The one line for a fault that the person who started the server can put right. */
+function refuse(line: string): never {
+  console.error(line);
+  process.exit(2);
+}
+
+function readArguments(): { port: number; host: string } {
+  let values: { port?: string; host?: string; help?: boolean };
+  try {
+    ({ values } = parseArgs({
+      options: { port: { type: 'string' }, host: { type: 'string' }, help: { type: 'boolean' } },
+    }));
+  } catch (error) {
+    refuse(error instanceof Error ? error.message.split('\n')[0]! : String(error));
+  }
+  if (values.help) {
+    console.log(usage);
+    process.exit(0);
+  }
+  const port = values.port ?? process.env.PORT ?? '3000';
+  if (!/^\d+$/.test(port) || Number(port) > 65535) {
+    refuse(`--port: expected a number from 0 to 65535, found "${port}".`);
+  }
+  return { port: Number(port), host: values.host ?? process.env.HOST ?? '127.0.0.1' };
+}
+
+const { port, host } = readArguments();
+
+const out = process.env.WP_SITE_OUT ?? fileURLToPath(new URL('build', import.meta.url));
+if (!existsSync(`${out}/handler.js`)) refuse('The page has not been built. Run "npm run build" first.');
+
+// SvelteKit assumes https unless a header says otherwise; read by the handler when it is imported.
+process.env.PROTOCOL_HEADER ??= 'x-forwarded-proto';
+const { handler } = (await import(pathToFileURL(`${out}/handler.js`).href)) as { handler: Handler };
+
+const serveOrt = sirv(`${out}/ort`, {
+  gzip: true,
+  etag: true,
+  // The path is the same for every version, so a reader's copy is asked about each time and rarely sent again.
+  setHeaders: (response) => response.setHeader('Cache-Control', 'no-cache'),
+});
+
+const server = createServer((request, response) => {
+  for (const [name, value] of Object.entries(isolationHeaders)) response.setHeader(name, value);
+  // SvelteKit replaces it on pages with one that holds the nonce.
+  response.setHeader('Content-Security-Policy', contentSecurityHeader);
+
+  // Anything but https from a proxy is http: the header also decides the scheme of the addresses we print.
+  request.headers['x-forwarded-proto'] = request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
+
+  const notFound = () => {
+    response.statusCode = 404;
+    response.end();
+  };
+  if (request.url?.startsWith(ortPath)) {
+    request.url = request.url.slice(ortPath.length - 1);
+    serveOrt(request, response, notFound);
+  } else {
+    handler(request, response, notFound);
+  }
+});
+
+server.on('error', (error: NodeJS.ErrnoException) => {
+  const where = `port ${port} on ${host}`;
+  if (error.code === 'EADDRINUSE')
+    refuse(`${where} is taken. Choose another one with --port.`.replace(/^p/, 'P'));
+  if (error.code === 'EACCES')
+    refuse(`No permission to listen on ${where}. Choose one above 1023 with --port.`);
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+    refuse(`--host: this machine has no address "${host}".`);
+  }
+  throw error;
+});
+
+server.listen(port, host, () => {
+  const address = server.address();
+  const actualPort = typeof address === 'object' && address ? address.port : port;
+  const name = host.includes(':') ? `[${host}]` : host;
+  console.log(`Working Papers is at http://${name}:${actualPort}`);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    server.close();
+    server.closeAllConnections();
+  });
+}

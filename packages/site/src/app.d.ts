@@ -1,0 +1,12 @@
+declare module 'virtual:paper-demos' {
+  import type { Demo } from '#lib/demos.ts';
+  export const offered: Record<string, () => Promise<{ default: Demo }>>;
+}
+
+declare module 'virtual:paper-results' {
+  export const offered: Record<string, unknown>;
+}
+
+declare module 'virtual:paper-examples' {
+  export const offered: Record<string, string>;
+}

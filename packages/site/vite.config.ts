@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import adapter from '@sveltejs/adapter-node';
+import { sveltekit } from '@sveltejs/kit/vite';
+import { defaultClientConditions, defaultServerConditions, defineConfig } from 'vite';
+import { contentSecurity, isolationHeaders } from './src/lib/security.ts';
+import { ortInDevelopment, withOrt } from './vite/ort.ts';
+import { papers } from './vite/papers.ts';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+// Both are for tests, which build the page a second time around papers of their own.
+const out = process.env.WP_SITE_OUT ?? 'build';
+const papersFolder = process.env.WP_SITE_PAPERS ?? here('../papers');
+
+// Our packages export their sources under 'source'; ONNX Runtime leaves its WebAssembly to us under the other.
+const conditions = ['source', 'onnxruntime-web-use-extern-wasm'];
+
+export default defineConfig({
+  plugins: [
+    papers(papersFolder),
+    ortInDevelopment(),
+    sveltekit({
+      adapter: withOrt(adapter({ out }), out),
+      csp: {
+        mode: 'auto',
+        directives: Object.fromEntries(
+          Object.entries(contentSecurity).map(([directive, sources]) => [directive, [...sources]]),
+        ),
+      },
+    }),
+  ],
+  resolve: { conditions: [...conditions, ...defaultClientConditions] },
+  ssr: { resolve: { conditions: [...conditions, ...defaultServerConditions] } },
+  worker: { format: 'es' },
+  optimizeDeps: { exclude: ['onnxruntime-web'] },
+  server: { headers: isolationHeaders, fs: { allow: [here('../..')] } },
+});
