@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { edition20260910 } from '@working-papers/edition';
+import { buildSite } from '../build.ts';
 import { runServer, type ServedPage, servePage } from './serve.ts';
 
 let page: ServedPage;
@@ -121,6 +124,11 @@ test('behind a proxy that speaks https the page’s addresses are https', async 
   assert.ok(html.includes(`<link rel="canonical" href="${page.origin.replace('http:', 'https:')}/"`));
   const odd = await (await get('/', { headers: { 'x-forwarded-proto': 'javascript' } })).text();
   assert.ok(odd.includes(`<link rel="canonical" href="${page.origin}/"`));
+});
+
+test('what has not changed is not built again', async () => {
+  const built = async () => (await stat(join(await buildSite(), 'handler.js'))).mtimeMs;
+  assert.equal(await built(), await built());
 });
 
 test('a busy port is refused with one line and exit code 2', async (t) => {

@@ -7,6 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Adapter } from '@sveltejs/kit';
 import type { Plugin } from 'vite';
 import { ortPath } from '../src/lib/ort.ts';
+import { isolationHeaders } from '../src/lib/security.ts';
 
 /** The plain build runs on WebAssembly threads; the asyncify one is what ONNX Runtime loads for WebGPU. */
 const files = [
@@ -31,6 +32,7 @@ export function ortInDevelopment(): Plugin {
         const file = files.find((name) => path === `${ortPath}${name}`);
         if (!file) return next();
         const { size } = await stat(join(source, file));
+        for (const [name, value] of Object.entries(isolationHeaders)) response.setHeader(name, value);
         response.setHeader('Content-Type', contentTypes[file.split('.').at(-1)!]!);
         response.setHeader('Content-Length', size);
         createReadStream(join(source, file)).pipe(response);

@@ -26,8 +26,8 @@ export interface Layout {
 }
 
 const width = 640;
-const height = 420;
-const frame = { left: 66, right: width - 14, top: 16, bottom: height - 66 };
+const height = 396;
+const frame = { left: 66, right: width - 14, top: 16, bottom: height - 42 };
 
 /** Steps of 1, 2, 2.5 or 5 times a power of ten, which readers divide in their heads. */
 function niceStep(span: number, most: number): number {
