@@ -59,7 +59,12 @@ export function allocate(dtype: DType, length: number): TypedArray {
 }
 
 /** A view of `buffer` as elements of `dtype`; `byteOffset` must be a multiple of the element's size. */
-export function viewAs(dtype: DType, buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArray {
+export function viewAs(
+  dtype: DType,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): TypedArray {
   return new storage[dtype](buffer as ArrayBuffer, byteOffset, length);
 }
 

@@ -10,7 +10,7 @@ import { lower, type Model } from './lower.ts';
 import type { Provider } from './operator.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
-import { Parameter, Tensor } from './tensor.ts';
+import { type Parameter, Tensor } from './tensor.ts';
 import { type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
 
 export interface DeviceOptions {
@@ -34,7 +34,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     throw new DeviceError(`unknown device '${provider}': here are ${providers.join(', ')}`);
   }
   const threads = options.threads ?? defaultThreads();
-  if (!Number.isInteger(threads) || threads < 1) throw new DeviceError(`threads must be 1 or more, got ${threads}`);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new DeviceError(`threads must be 1 or more, got ${threads}`);
   const device = new Device(provider, threads, await spawn());
   try {
     await device.open(options.assets);
@@ -65,14 +66,14 @@ export interface CompileOptions {
 }
 
 /** A compiled function: arrays in, arrays out, in the places where the traced function had tensors. */
-export interface Compiled<A extends readonly Tree[], R extends Tree> {
+export interface Compiled<A extends readonly unknown[], R> {
   (...inputs: { [K in keyof A]: ArraysOf<A[K]> }): Promise<ArraysOf<R>>;
   readonly model: Model;
   dispose(): Promise<void>;
 }
 
 /** The result of a traced function that also writes to the store. */
-export interface Step<R extends Tree> {
+export interface Step<R> {
   readonly outputs: R;
   /** New values of parameters: they replace the old ones when the call is done. */
   readonly updates: ReadonlyMap<Parameter, Tensor>;
@@ -143,31 +144,31 @@ export class Device {
    * Traces `f` once with symbols of the given inputs and compiles it. Parameters that `f` uses must have a value in
    * `weights` or in `store`.
    */
-  async compile<const A extends readonly Tree<InputSpec>[], R extends Tree>(
+  async compile<const A extends readonly unknown[], R>(
     f: (...inputs: { [K in keyof A]: TensorsOf<A[K]> }) => R,
     options: CompileOptions & { readonly inputs: A },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    const outputs = f(...(inputs as { [K in keyof A]: TensorsOf<A[K]> }));
+    const outputs = f(...(inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> }));
     return this.#finish(inputs, { outputs, updates: new Map() }, options);
   }
 
   /** Like `compile`, for a function that also updates parameters of the store. */
-  async compileStep<const A extends readonly Tree<InputSpec>[], R extends Tree>(
+  async compileStep<const A extends readonly unknown[], R>(
     f: (...inputs: { [K in keyof A]: TensorsOf<A[K]> }) => Step<R>,
     options: CompileOptions & { readonly inputs: A; readonly store: Store },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    return this.#finish(inputs, f(...(inputs as { [K in keyof A]: TensorsOf<A[K]> })), options);
+    return this.#finish(inputs, f(...(inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> })), options);
   }
 
-  async #finish<A extends readonly Tree[], R extends Tree>(
+  async #finish<A extends readonly unknown[], R>(
     inputs: readonly Tree[],
     step: Step<R>,
     options: CompileOptions,
   ): Promise<Compiled<A, R>> {
     const { store, weights } = options;
-    const results = flattenTree(step.outputs);
+    const results = flattenTree(step.outputs as Tree);
     const updates = [...step.updates];
     for (const [parameter, value] of updates) {
       if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
@@ -191,7 +192,9 @@ export class Device {
       binding = {
         store: store.key,
         reads: [...model.parameters].map(([input, parameter]) => [input, store.keyOf(parameter)] as const),
-        writes: updates.map(([parameter], i) => [model.outputs[results.length + i]!, store.keyOf(parameter)] as const),
+        writes: updates.map(
+          ([parameter], i) => [model.outputs[results.length + i]!, store.keyOf(parameter)] as const,
+        ),
       };
     }
     const session = this.newKey();
@@ -211,7 +214,7 @@ export class Device {
       });
       const reply = await this.request({ kind: 'run', session, feeds });
       let at = 0;
-      return mapTree(step.outputs, () => reply[outputs[at++]!]!) as ArraysOf<R>;
+      return mapTree(step.outputs as Tree, () => reply[outputs[at++]!]!) as ArraysOf<R>;
     };
     return Object.assign(run, {
       model,
@@ -235,11 +238,11 @@ export class Device {
 /** The tensors that a tree of specs describes. */
 export type TensorsOf<T> = T extends InputSpec ? Tensor : { [K in keyof T]: TensorsOf<T[K]> };
 
-function symbols(specs: readonly Tree<InputSpec>[]): readonly Tree[] {
+function symbols(specs: readonly unknown[]): readonly Tree[] {
   let count = 0;
   return specs.map((tree) =>
-    mapTree(tree, (spec) => {
-      const { shape, dtype = 'float32' } = spec as InputSpec;
+    mapTree(tree as Tree<InputSpec>, (spec) => {
+      const { shape, dtype = 'float32' } = spec;
       return new Tensor({ shape, dtype }, { kind: 'input', name: `in${count++}` });
     }),
   ) as readonly Tree[];

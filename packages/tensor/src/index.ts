@@ -1,6 +1,24 @@
-export { allocate, type DType, type NdArray, ndarray, type TypedArray, toNumbers, zerosArray } from './array.ts';
+export {
+  allocate,
+  type DType,
+  type NdArray,
+  ndarray,
+  type TypedArray,
+  toNumbers,
+  zerosArray,
+} from './array.ts';
 export { grad, gradients, valueAndGrad } from './autodiff.ts';
-export { type Compiled, type CompileOptions, Device, DeviceError, type DeviceOptions, type InputSpec, openDevice, type Step, Store } from './device.ts';
+export {
+  type Compiled,
+  type CompileOptions,
+  Device,
+  DeviceError,
+  type DeviceOptions,
+  type InputSpec,
+  openDevice,
+  type Step,
+  Store,
+} from './device.ts';
 export type { Dim, Shape } from './dims.ts';
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
@@ -8,9 +26,27 @@ export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';
 export * from './ops/elementwise.ts';
+export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
-export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
-export { concat, dilate, expand, flatten, flip, pad, reshape, select, slice, split, squeeze, stack, transpose, tril, triu, unsqueeze } from './ops/shape.ts';
 export { batchNorm, batchNormTraining, groupNorm, layerNorm, rmsNorm } from './ops/normalization.ts';
+export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
+export {
+  concat,
+  dilate,
+  expand,
+  flatten,
+  flip,
+  pad,
+  reshape,
+  select,
+  slice,
+  split,
+  squeeze,
+  stack,
+  transpose,
+  tril,
+  triu,
+  unsqueeze,
+} from './ops/shape.ts';
 export * from './ops/softmax.ts';
 export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

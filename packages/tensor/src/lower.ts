@@ -51,6 +51,7 @@ class GraphBuilder implements Lowering {
   readonly #dims = new Map<Dim, string>();
   readonly #known = new Map<string, readonly string[]>();
   #current = '';
+  #serial = 0;
 
   constructor(options: LowerOptions) {
     this.provider = options.provider ?? 'cpu';
@@ -143,7 +144,13 @@ class GraphBuilder implements Lowering {
     this.#inputs.set(name, { name, dtype: leaf.dtype, shape: leaf.shape });
   }
 
-  #push(type: string, inputs: readonly string[], outputs: string[], attributes: OnnxAttributes, domain: string) {
+  #push(
+    type: string,
+    inputs: readonly string[],
+    outputs: string[],
+    attributes: OnnxAttributes,
+    domain: string,
+  ) {
     const name = `${this.#current}.${this.#nodes.length}`;
     this.#nodes.push({ type, domain, name, inputs, outputs, attributes });
   }
@@ -169,6 +176,10 @@ class GraphBuilder implements Lowering {
     return names[0]!;
   }
 
+  serial(): number {
+    return ++this.#serial;
+  }
+
   constant(value: NdArray): string {
     const small = sizeOf(value.shape) <= 64;
     const key = small ? `${value.dtype}[${value.shape.join(',')}]${value.data.join(',')}` : '';
@@ -177,6 +188,14 @@ class GraphBuilder implements Lowering {
     const name = `c${this.#initializers.size}`;
     this.#initializers.set(name, value);
     if (small) this.#constants.set(key, name);
+    return name;
+  }
+
+  table(key: string, make: () => NdArray): string {
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const name = this.constant(make());
+    this.#constants.set(key, name);
     return name;
   }
 

@@ -24,9 +24,13 @@ export interface Lowering {
     attributes?: OnnxAttributes,
     domain?: string,
   ): string[];
+  /** A number that no other call on this graph returns. */
+  serial(): number;
   /** An initializer, shared between equal small arrays. */
   constant(value: NdArray): string;
-  /** A scalar (or 1-D, given an array) constant of `dtype`. */
+  /** A large constant that is made once a graph: the key says all that it depends on. */
+  table(key: string, make: () => NdArray): string;
+  /** A scalar constant of `dtype`. */
   scalar(value: number, dtype: DType): string;
   /** A 1-D int64 constant. */
   ints(values: readonly number[]): string;
@@ -79,7 +83,8 @@ export function applyMany<A extends Attributes>(
   try {
     inferred = operator.infer(inputs, attributes);
   } catch (error) {
-    if (error instanceof TypeError) throw new TensorError(`${operator.name} ${inputs.join(', ')}: ${error.message}`);
+    if (error instanceof TypeError)
+      throw new TensorError(`${operator.name} ${inputs.join(', ')}: ${error.message}`);
     throw error;
   }
   const types = Array.isArray(inferred) ? (inferred as readonly TensorType[]) : [inferred as TensorType];
@@ -92,7 +97,11 @@ export function applyMany<A extends Attributes>(
 }
 
 /** Applies an operator with one output. */
-export function apply<A extends Attributes>(operator: Operator<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+export function apply<A extends Attributes>(
+  operator: Operator<A>,
+  inputs: readonly Tensor[],
+  attributes: A,
+): Tensor {
   return applyMany(operator, inputs, attributes)[0]!;
 }
 

@@ -71,14 +71,15 @@ export class Tensor implements TensorType {
   }
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the class
 export interface Tensor {
   /** Arithmetic operators on tensors would silently give NaN or text: refuse instead. */
   valueOf(): never;
 }
 
 Tensor.prototype.valueOf = function (this: Tensor): never {
-  throw new TensorError(`a tensor (${this}) is not a number: use its methods (add, mul, ...) instead of + and *`);
+  throw new TensorError(
+    `a tensor (${this}) is not a number: use its methods (add, mul, ...) instead of + and *`,
+  );
 };
 
 /** A leaf that is trained or loaded: its value lives outside the graph, keyed by this object. */
@@ -134,7 +135,9 @@ export function scopePath(scope: Scope | undefined): string {
   const modules: object[] = [];
   for (let s = scope; s; s = s.parent) modules.unshift(s.module);
   return modules
-    .map((module, i) => (i === 0 ? undefined : propertyPath(modules[i - 1]!, module)) ?? module.constructor.name)
+    .map(
+      (module, i) => (i === 0 ? undefined : propertyPath(modules[i - 1]!, module)) ?? module.constructor.name,
+    )
     .join('.');
 }
 

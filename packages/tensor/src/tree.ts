@@ -15,7 +15,8 @@ function isLeaf(value: unknown): boolean {
 /** The leaves (tensors, arrays, specs), depth first, object keys in their order. */
 export function flattenTree<T>(tree: Tree<T>): T[] {
   if (isLeaf(tree)) return [tree as T];
-  if (typeof tree !== 'object' || tree === null) throw new TypeError(`expected tensors or arrays, got ${typeof tree}`);
+  if (typeof tree !== 'object' || tree === null)
+    throw new TypeError(`expected tensors or arrays, got ${typeof tree}`);
   return Object.values(tree as { [key: string]: Tree<T> }).flatMap((branch) => flattenTree(branch));
 }
 

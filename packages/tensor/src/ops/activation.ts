@@ -1,7 +1,6 @@
 /** Activation functions. */
 
-import { constant } from './constant.ts';
-import { type DType } from '../array.ts';
+import type { DType } from '../array.ts';
 import { apply, defineOperator, type Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { where } from './elementwise.ts';
@@ -27,7 +26,8 @@ function activation<A extends { readonly [key: string]: unknown }>(name: string,
 const reluNode = activation<Record<string, never>>('relu', {
   doc: 'max(x, 0) (ONNX Relu); the gradient at 0 is 0.',
   lower: (onnx, x) => onnx.emit('Relu', [x]),
-  grad: (g, _, y) => where(y.greater(0), g, constant(0, g.dtype)),
+  // a product with 0 and 1: the Where kernel takes three times as long
+  grad: (g, _, y) => g.mul(y.greater(0).cast(g.dtype)),
 });
 
 const leakyReluNode = activation<{ slope: number }>('leakyRelu', {
@@ -54,7 +54,11 @@ const geluNode = activation<Record<string, never>>('gelu', {
   lower: (onnx, x) => onnx.emit('Gelu', [x]),
   grad(g, x) {
     const cdf = x.mul(rootHalf).erf().mul(0.5).add(0.5);
-    const density = x.mul(x).mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+    const density = x
+      .mul(x)
+      .mul(-0.5)
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
     return g.mul(cdf.add(x.mul(density)));
   },
 });
@@ -65,7 +69,11 @@ const geluTanhNode = activation<Record<string, never>>('geluTanh', {
   grad(g, x) {
     // y = x σ(2u), u = √(2/π)(x + 0.044715 x³): y' = σ + x σ(1 − σ) 2u'
     const square = x.mul(x);
-    const gate = square.mul(2 * rootTwoOverPi * 0.044715).add(2 * rootTwoOverPi).mul(x).sigmoid();
+    const gate = square
+      .mul(2 * rootTwoOverPi * 0.044715)
+      .add(2 * rootTwoOverPi)
+      .mul(x)
+      .sigmoid();
     const slope = square.mul(6 * rootTwoOverPi * 0.044715).add(2 * rootTwoOverPi);
     return g.mul(gate.add(x.mul(gate.sub(gate.mul(gate))).mul(slope)));
   },

@@ -54,7 +54,7 @@ const rangeOperator = defineOperator<{ start: number; step: number; count: Dim; 
   infer: (_, { count, dtype }) => ({ shape: [count], dtype }),
   lower(onnx, _, { attributes: { start, step, count, dtype } }) {
     const steps = onnx.emit('Range', [onnx.scalar(0, 'int64'), onnx.dim(count), onnx.scalar(1, 'int64')]);
-    
+
     const typed = dtype === 'int64' ? steps : onnx.emit('Cast', [steps], { to: { int: onnxType(dtype) } });
     const scaled = step === 1 ? typed : onnx.emit('Mul', [typed, onnx.scalar(step, dtype)]);
     return start === 0 ? scaled : onnx.emit('Add', [scaled, onnx.scalar(start, dtype)]);
@@ -68,4 +68,3 @@ export function arange(count: Dim, options: { start?: number; step?: number; dty
   if (typeof count === 'number' && count < 0) throw new TensorError(`arange: count ${count} is negative`);
   return apply(rangeOperator, [], { start, step, count, dtype });
 }
-

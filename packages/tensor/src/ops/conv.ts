@@ -40,7 +40,8 @@ interface ConvWeightAttributes extends ConvAttributes {
 }
 
 function perAxis(value: number | readonly number[] | undefined, fallback: number, axes: number): number[] {
-  if (value === undefined || typeof value === 'number') return Array.from({ length: axes }, () => value ?? fallback);
+  if (value === undefined || typeof value === 'number')
+    return Array.from({ length: axes }, () => value ?? fallback);
   return [...value];
 }
 
@@ -59,13 +60,18 @@ function normalize(name: string, inputs: readonly Tensor[], options: ConvOptions
   const valid = (list: number[], least: number, count: number) =>
     list.length === count && list.every((value) => Number.isInteger(value) && value >= least);
   if (!valid(strides, 1, axes)) refuse(name, inputs, `stride ${strides} is not ${axes} positive integers`);
-  if (!valid(dilations, 1, axes)) refuse(name, inputs, `dilation ${dilations} is not ${axes} positive integers`);
+  if (!valid(dilations, 1, axes))
+    refuse(name, inputs, `dilation ${dilations} is not ${axes} positive integers`);
   if (!valid(pads, 0, 2 * axes)) refuse(name, inputs, `padding ${pads} does not fit ${axes} axes`);
-  if (!Number.isInteger(groups) || groups < 1) refuse(name, inputs, `groups ${groups} is not a positive integer`);
+  if (!Number.isInteger(groups) || groups < 1)
+    refuse(name, inputs, `groups ${groups} is not a positive integer`);
   return attributes;
 }
 
-function perAxisPadding(padding: NonNullable<ConvOptions['padding']>, axes: number): (readonly [number, number])[] {
+function perAxisPadding(
+  padding: NonNullable<ConvOptions['padding']>,
+  axes: number,
+): (readonly [number, number])[] {
   if (typeof padding === 'number') return Array.from({ length: axes }, () => [padding, padding]);
   return padding.map((amount) => (typeof amount === 'number' ? [amount, amount] : amount));
 }
@@ -89,18 +95,26 @@ const convOperator = defineOperator<ConvAttributes>({
   doc: 'Cross-correlation with stride, padding, dilation, groups and optional bias (ONNX Conv).',
   infer(inputs, { strides, pads, dilations, groups }) {
     const [x, w, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
-    if (w.rank !== x.rank) refuse('conv', [x, w], `the weight must have ${x.rank} axes: [out, in / groups, ...]`);
+    if (w.rank !== x.rank)
+      refuse('conv', [x, w], `the weight must have ${x.rank} axes: [out, in / groups, ...]`);
     if (x.dtype !== w.dtype) refuse('conv', [x, w], `dtypes ${x.dtype} and ${w.dtype} differ: cast one`);
     const [channels, out] = [x.dim(1), w.size(0)];
     if (channels !== w.size(1) * groups) {
-      refuse('conv', [x, w], `the input has ${channels} channels, the weight takes ${w.size(1)} in ${groups} groups`);
+      refuse(
+        'conv',
+        [x, w],
+        `the input has ${channels} channels, the weight takes ${w.size(1)} in ${groups} groups`,
+      );
     }
-    if (out % groups !== 0) refuse('conv', [x, w], `${out} output channels do not divide into ${groups} groups`);
-    if (bias && (bias.rank !== 1 || bias.shape[0] !== out)) refuse('conv', inputs, `the bias must have ${out} elements`);
+    if (out % groups !== 0)
+      refuse('conv', [x, w], `${out} output channels do not divide into ${groups} groups`);
+    if (bias && (bias.rank !== 1 || bias.shape[0] !== out))
+      refuse('conv', inputs, `the bias must have ${out} elements`);
     const spatial = strides.map((stride, i) => {
       const padding = pads[i]! + pads[i + strides.length]!;
       const size = outputSize(x.shape[i + 2]!, w.size(i + 2), stride, padding, dilations[i]!);
-      if (typeof size === 'number' && size < 1) refuse('conv', [x, w], `the kernel is larger than padded axis ${i + 2}`);
+      if (typeof size === 'number' && size < 1)
+        refuse('conv', [x, w], `the kernel is larger than padded axis ${i + 2}`);
       return size;
     });
     return { shape: [x.dim(0), out, ...spatial], dtype: x.dtype };
@@ -122,11 +136,13 @@ const transposeOperator = defineOperator<ConvTransposeAttributes>({
   doc: 'The adjoint of conv with respect to its input (ONNX ConvTranspose).',
   infer(inputs, { groups, size }) {
     const [y, w] = inputs as [Tensor, Tensor];
-    if (w.rank !== y.rank) refuse('convTranspose', inputs, `the weight must have ${y.rank} axes: [in, out / groups, ...]`);
+    if (w.rank !== y.rank)
+      refuse('convTranspose', inputs, `the weight must have ${y.rank} axes: [in, out / groups, ...]`);
     if (y.dim(1) !== w.dim(0)) {
       refuse('convTranspose', inputs, `the input has ${y.dim(1)} channels, the weight takes ${w.dim(0)}`);
     }
-    if (w.size(0) % groups !== 0) refuse('convTranspose', inputs, `${w.size(0)} channels do not divide into ${groups} groups`);
+    if (w.size(0) % groups !== 0)
+      refuse('convTranspose', inputs, `${w.size(0)} channels do not divide into ${groups} groups`);
     return { shape: [y.dim(0), mulDims(w.dim(1), groups), ...size], dtype: y.dtype };
   },
   lower: lowerTranspose,
@@ -149,9 +165,15 @@ function lowerTranspose(
   const axes = strides.length;
   const kernel = tw.shape.slice(2) as number[];
   const reach = kernel.map((k, i) => dilations[i]! * (k - 1));
-  if (groups === 1 && strides.every((s) => s === 1) && reach.every((r, i) => r >= pads[i]! && r >= pads[i + axes]!)) {
+  if (
+    groups === 1 &&
+    strides.every((s) => s === 1) &&
+    reach.every((r, i) => r >= pads[i]! && r >= pads[i + axes]!)
+  ) {
     // Without a stride it is a plain convolution with the flipped kernel, and Conv is the faster kernel.
-    const exchanged = onnx.emit('Transpose', [w!], { perm: { ints: [1, 0, ...kernel.map((_, i) => i + 2)] } });
+    const exchanged = onnx.emit('Transpose', [w!], {
+      perm: { ints: [1, 0, ...kernel.map((_, i) => i + 2)] },
+    });
     const flipped = kernel.every((k) => k === 1) ? exchanged : flipSpatial(onnx, exchanged, axes);
     return onnx.emit('Conv', [y!, flipped], {
       ...onnxConv(attributes),
@@ -202,13 +224,17 @@ function lowerWeight(
 ): string {
   const [tx, ty] = inputs as [Tensor, Tensor];
   const plain = attributes.groups === 1 && attributes.strides.every((stride) => stride === 1);
-  return plain ? weightByShifts(onnx, x!, y!, tx, ty, attributes) : weightBySlices(onnx, x!, y!, tx, ty, attributes);
+  return plain
+    ? weightByShifts(onnx, x!, y!, tx, ty, attributes)
+    : weightBySlices(onnx, x!, y!, tx, ty, attributes);
 }
 
 /**
  * Stride 1. A tap (i, j) pairs x shifted by j columns with y shifted by i rows, so the kh · kw products need only kw
- * shifted copies of x and kh of y: each shift of x meets all shifts of y in one product of kh · k rows. Rows are
- * shifted by Gather, which ONNX Runtime does in parallel with long copies, columns by Pad with negative amounts.
+ * shifted copies of x and kh of y: each shift of x meets all shifts of y in one product of kh · k rows.
+ *
+ * Shifts are taken of the flat arrays, one long copy each, since padding row by row costs more than the products.
+ * What wraps from one row into the next is masked (columns) or read from a row of zeros instead (rows).
  */
 function weightByShifts(
   onnx: Lowering,
@@ -229,23 +255,25 @@ function weightByShifts(
 
   // y by rows: row h of copy i is row h + top − i·dh of y, or zeros outside it.
   let rows = y;
-  if (two && !(kh === 1 && top === 0 && height === outHeight)) {
-    const before = Math.max(0, (kh - 1) * dh - top);
-    const after = Math.max(0, height + top - outHeight);
-    const padded = onnx.emit('Pad', [y, onnx.ints([before, after]), '', onnx.ints([2])]);
-    const indices = Array.from({ length: kh * height }, (_, at) => {
-      const i = Math.floor(at / height);
-      return (at % height) + top - i * dh + before;
+  if (!(kh === 1 && top === 0 && height === outHeight)) {
+    const flat = onnx.emit('Reshape', [y, onnx.ints([n * k * outHeight, outWidth])]);
+    const withZeros = onnx.emit('Pad', [flat, onnx.ints([0, 1]), '', onnx.ints([0])]);
+    const indices = onnx.table(`convWeight ${[n, k, kh, height, outHeight, top, dh]}`, () => {
+      const out = new BigInt64Array(n * k * kh * height);
+      for (let at = 0; at < out.length; at++) {
+        const h = (at % height) + top - (Math.floor(at / height) % kh) * dh;
+        const image = Math.floor(at / (height * kh));
+        out[at] = BigInt(h < 0 || h >= outHeight ? n * k * outHeight : image * outHeight + h);
+      }
+      return { dtype: 'int64', shape: [n * k, kh, height], data: out };
     });
-    rows = onnx.emit('Gather', [padded, onnx.constant(ndarray(indices, [kh, height], 'int64'))], { axis: { int: 2 } });
+    rows = onnx.emit('Gather', [withZeros, indices], { axis: { int: 0 } });
   }
   const left2d = onnx.emit('Reshape', [rows, onnx.ints([n, k * kh, height * outWidth])]);
+
   // x by columns: column w of copy j is column w + j·dw − left of x.
   const columns = Array.from({ length: kw }, (_, j) => {
-    const before = left - j * dw;
-    const after = outWidth - width - before;
-    const amounts = onnx.ints([before, after]);
-    const shifted = before === 0 && after === 0 ? x : onnx.emit('Pad', [x, amounts, '', onnx.ints([two ? 3 : 2])]);
+    const shifted = shiftColumns(onnx, x, n * c * height, width, outWidth, j * dw - left, [kw, dw, left]);
     const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
     const products = lowerProduct(onnx, left2d, right, { transB: true });
     const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
@@ -254,6 +282,50 @@ function weightByShifts(
   const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
   const ordered = onnx.emit('Transpose', [joined], { perm: { ints: [0, 2, 1, 3] } });
   return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
+}
+
+/** Columns `offset` to `offset + outWidth` of [rows, width], with zeros outside. */
+function shiftColumns(
+  onnx: Lowering,
+  x: string,
+  rows: number,
+  width: number,
+  outWidth: number,
+  offset: number,
+  [kw, dw, left]: readonly [number, number, number],
+): string {
+  if (offset === 0 && width === outWidth) return x;
+  if (width !== outWidth) {
+    const flat = onnx.emit('Reshape', [x, onnx.ints([rows, width])]);
+    return onnx.emit('Pad', [flat, onnx.ints([-offset, outWidth - width + offset]), '', onnx.ints([1])]);
+  }
+  const flat = onnx.emit('Reshape', [x, onnx.ints([rows * width])]);
+  const [before, after] = [left, Math.max(0, (kw - 1) * dw - left)];
+  const padded = onnx.emit('Pad', [flat, onnx.ints([before, after])]);
+  const start = before + offset;
+  const slice = onnx.emit('Slice', [
+    padded,
+    onnx.ints([start]),
+    onnx.ints([start + rows * width]),
+    onnx.ints([0]),
+  ]);
+  // the mask spans several rows, because a broadcast over short rows is slow
+  const span = largestDivisor(rows, Math.max(1, Math.floor(4096 / width)));
+  const mask = onnx.table(`columns ${[width, offset, span]}`, () => {
+    const inside = (w: number) => (w + offset >= 0 && w + offset < width ? 1 : 0);
+    return ndarray(
+      Array.from({ length: span * width }, (_, at) => inside(at % width)),
+      [span * width],
+    );
+  });
+  const wide = onnx.emit('Reshape', [slice, onnx.ints([rows / span, span * width])]);
+  return onnx.emit('Mul', [wide, mask]);
+}
+
+function largestDivisor(of: number, most: number): number {
+  for (let candidate = Math.min(of, most); candidate > 1; candidate--)
+    if (of % candidate === 0) return candidate;
+  return 1;
 }
 
 /** Any stride and groups: one slice of the padded input for each tap, joined along the channels. */
@@ -315,7 +387,12 @@ export interface ConvTransposeOptions extends ConvOptions {
 }
 
 /** Transposed convolution as in PyTorch: x [N, C, ...], weight [C, out / groups, ...], bias [out]. */
-export function convTranspose(x: Tensor, w: Tensor, bias?: Tensor, options: ConvTransposeOptions = {}): Tensor {
+export function convTranspose(
+  x: Tensor,
+  w: Tensor,
+  bias?: Tensor,
+  options: ConvTransposeOptions = {},
+): Tensor {
   const attributes = normalize('convTranspose', [x, w], options);
   const { strides, pads, dilations } = attributes;
   const axes = strides.length;
@@ -324,7 +401,10 @@ export function convTranspose(x: Tensor, w: Tensor, bias?: Tensor, options: Conv
     if (extra[i]! < 0 || extra[i]! >= Math.max(stride, dilations[i]!)) {
       refuse('convTranspose', [x, w], `output padding ${extra[i]} must be smaller than stride ${stride}`);
     }
-    const full = addDims(mulDims(subDims(x.shape[i + 2]!, 1), stride), dilations[i]! * (w.size(i + 2) - 1) + 1 + extra[i]!);
+    const full = addDims(
+      mulDims(subDims(x.shape[i + 2]!, 1), stride),
+      dilations[i]! * (w.size(i + 2) - 1) + 1 + extra[i]!,
+    );
     return subDims(full, pads[i]! + pads[i + axes]!);
   });
   const y = transposed(x, w, { ...attributes, size });

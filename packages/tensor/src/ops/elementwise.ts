@@ -1,10 +1,10 @@
 /** Element-wise operators with NumPy broadcasting: arithmetic, comparison, selection, unary maths. */
 
 import type { DType } from '../array.ts';
-import { broadcastShapes, sameShape, type Shape } from '../dims.ts';
+import { broadcastShapes, type Shape, sameShape } from '../dims.ts';
 import { onnxType } from '../onnx.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
-import { Tensor, type TensorType } from '../tensor.ts';
+import type { Tensor, TensorType } from '../tensor.ts';
 import { asTensor, constant, isZero, type Operand, scalarValue } from './constant.ts';
 import { defineMethods } from './methods.ts';
 
@@ -58,7 +58,11 @@ function binary(name: string, rule: BinaryRule) {
 
 const addNodes = binary('add', { doc: 'a + b (ONNX Add).', onnx: 'Add', grad: (g) => [g, g] });
 const subNodes = binary('sub', { doc: 'a − b (ONNX Sub).', onnx: 'Sub', grad: (g) => [g, g.neg()] });
-const mulNodes = binary('mul', { doc: 'a · b (ONNX Mul).', onnx: 'Mul', grad: (g, a, b) => [g.mul(b), g.mul(a)] });
+const mulNodes = binary('mul', {
+  doc: 'a · b (ONNX Mul).',
+  onnx: 'Mul',
+  grad: (g, a, b) => [g.mul(b), g.mul(a)],
+});
 const divNodes = binary('div', {
   doc: 'a / b (ONNX Div); integers truncate.',
   onnx: 'Div',
@@ -70,7 +74,10 @@ const divNodes = binary('div', {
 const powNodes = binary('pow', {
   doc: 'a to the power b (ONNX Pow); the gradient for b holds for a > 0.',
   onnx: 'Pow',
-  grad: (g, a, b, y) => [g.mul(b).mul(pow(a, sub(b, 1))), g.mul(y).mul(where(a.greater(0), a.maximum(1e-38).log(), 0))],
+  grad: (g, a, b, y) => [
+    g.mul(b).mul(pow(a, sub(b, 1))),
+    g.mul(y).mul(where(a.greater(0), a.maximum(1e-38).log(), 0)),
+  ],
 });
 
 /** `true` when `value` is the scalar `expected` and leaves the other operand's shape and dtype as they are. */
@@ -80,8 +87,16 @@ function is(value: Operand, expected: number): boolean {
 
 /** a + b. */
 export function add(a: Operand, b: Operand): Tensor {
-  if (typeof a !== 'number' && (is(b, 0) || (typeof b !== 'number' && isZero(b) && sameShape(a.shape, b.shape)))) return a;
-  if (typeof b !== 'number' && (is(a, 0) || (typeof a !== 'number' && isZero(a) && sameShape(a.shape, b.shape)))) return b;
+  if (
+    typeof a !== 'number' &&
+    (is(b, 0) || (typeof b !== 'number' && isZero(b) && sameShape(a.shape, b.shape)))
+  )
+    return a;
+  if (
+    typeof b !== 'number' &&
+    (is(a, 0) || (typeof a !== 'number' && isZero(a) && sameShape(a.shape, b.shape)))
+  )
+    return b;
   return addNodes(a, b);
 }
 
@@ -102,7 +117,12 @@ export function mul(a: Operand, b: Operand): Tensor {
 export function div(a: Operand, b: Operand): Tensor {
   if (typeof a !== 'number' && is(b, 1)) return a;
   // One multiplication by a reciprocal is cheaper than a division per element; exact for powers of two.
-  if (typeof a !== 'number' && typeof b === 'number' && a.dtype.startsWith('float') && Number.isInteger(Math.log2(Math.abs(b)))) {
+  if (
+    typeof a !== 'number' &&
+    typeof b === 'number' &&
+    a.dtype.startsWith('float') &&
+    Number.isInteger(Math.log2(Math.abs(b)))
+  ) {
     return mulNodes(a, 1 / b);
   }
   return divNodes(a, b);
@@ -122,7 +142,11 @@ export function pow(a: Operand, b: Operand): Tensor {
 
 /** Half the gradient to each operand where they are equal, all of it to the chosen one elsewhere. */
 function chosen(g: Tensor, a: Tensor, b: Tensor, aWins: Tensor): readonly [Tensor, Tensor] {
-  const share = where(a.equal(b), constant(0.5, g.dtype), where(aWins, constant(1, g.dtype), constant(0, g.dtype)));
+  const share = where(
+    a.equal(b),
+    constant(0.5, g.dtype),
+    where(aWins, constant(1, g.dtype), constant(0, g.dtype)),
+  );
   return [g.mul(share), g.mul(sub(1, share))];
 }
 
@@ -154,7 +178,11 @@ export const equal = comparison('equal', 'Equal', 'a = b as bool (ONNX Equal).')
 export const less = comparison('less', 'Less', 'a < b as bool (ONNX Less).');
 export const lessEqual = comparison('lessEqual', 'LessOrEqual', 'a ≤ b as bool (ONNX LessOrEqual).');
 export const greater = comparison('greater', 'Greater', 'a > b as bool (ONNX Greater).');
-export const greaterEqual = comparison('greaterEqual', 'GreaterOrEqual', 'a ≥ b as bool (ONNX GreaterOrEqual).');
+export const greaterEqual = comparison(
+  'greaterEqual',
+  'GreaterOrEqual',
+  'a ≥ b as bool (ONNX GreaterOrEqual).',
+);
 export const and = comparison('and', 'And', 'Both, of bools (ONNX And).');
 export const or = comparison('or', 'Or', 'Either, of bools (ONNX Or).');
 
@@ -178,7 +206,8 @@ const whereOperator = defineOperator({
   doc: 'a where the condition holds, b elsewhere, broadcast together (ONNX Where).',
   infer(inputs) {
     const [condition, a, b] = inputs as [Tensor, Tensor, Tensor];
-    if (condition.dtype !== 'bool') refuse('where', inputs, `the condition must be bool, got ${condition.dtype}`);
+    if (condition.dtype !== 'bool')
+      refuse('where', inputs, `the condition must be bool, got ${condition.dtype}`);
     const branches = broadcastType('where', [a, b]);
     const shape = broadcastShapes(condition.shape, branches.shape);
     if (!shape) refuse('where', inputs, 'shapes do not broadcast');
@@ -206,7 +235,8 @@ const castOperator = defineOperator<{ dtype: DType }>({
   name: 'cast',
   doc: 'Another dtype (ONNX Cast); floats to integers truncate.',
   infer: ([x], { dtype }) => ({ shape: x!.shape, dtype }),
-  lower: (onnx, inputs, { attributes }) => onnx.emit('Cast', inputs, { to: { int: onnxType(attributes.dtype) } }),
+  lower: (onnx, inputs, { attributes }) =>
+    onnx.emit('Cast', inputs, { to: { int: onnxType(attributes.dtype) } }),
   grad: ([g], { inputs, attributes }) =>
     isFloat(inputs[0]!.dtype) && isFloat(attributes.dtype) ? [g!.cast(inputs[0]!.dtype)] : [undefined],
 });
@@ -272,7 +302,11 @@ export const reciprocal = unary('reciprocal', {
   grad: (g, _, y) => g.mul(y).mul(y).neg(),
 });
 export const exp = unary('exp', { doc: 'e to the x (ONNX Exp).', lower: 'Exp', grad: (g, _, y) => g.mul(y) });
-export const log = unary('log', { doc: 'Natural logarithm (ONNX Log).', lower: 'Log', grad: (g, x) => g.div(x) });
+export const log = unary('log', {
+  doc: 'Natural logarithm (ONNX Log).',
+  lower: 'Log',
+  grad: (g, x) => g.div(x),
+});
 export const sqrt = unary('sqrt', {
   doc: 'Square root (ONNX Sqrt).',
   lower: 'Sqrt',
@@ -284,7 +318,11 @@ export const rsqrt = unary('rsqrt', {
   grad: (g, x, y) => g.mul(-0.5).mul(y).div(x),
 });
 export const sin = unary('sin', { doc: 'Sine (ONNX Sin).', lower: 'Sin', grad: (g, x) => g.mul(x.cos()) });
-export const cos = unary('cos', { doc: 'Cosine (ONNX Cos).', lower: 'Cos', grad: (g, x) => g.mul(x.sin()).neg() });
+export const cos = unary('cos', {
+  doc: 'Cosine (ONNX Cos).',
+  lower: 'Cos',
+  grad: (g, x) => g.mul(x.sin()).neg(),
+});
 export const tanh = unary('tanh', {
   doc: 'Hyperbolic tangent (ONNX Tanh).',
   lower: 'Tanh',
@@ -304,7 +342,11 @@ export const abs = unary('abs', { doc: '|x| (ONNX Abs).', lower: 'Abs', grad: (g
 export const sign = unary('sign', { doc: '−1, 0 or 1 (ONNX Sign).', lower: 'Sign', grad: null });
 export const floor = unary('floor', { doc: 'Rounded down (ONNX Floor).', lower: 'Floor', grad: null });
 export const ceil = unary('ceil', { doc: 'Rounded up (ONNX Ceil).', lower: 'Ceil', grad: null });
-export const round = unary('round', { doc: 'Nearest, halves to even (ONNX Round).', lower: 'Round', grad: null });
+export const round = unary('round', {
+  doc: 'Nearest, halves to even (ONNX Round).',
+  lower: 'Round',
+  grad: null,
+});
 
 const stopOperator = defineOperator({
   name: 'stopGradient',
@@ -359,7 +401,41 @@ declare module '../tensor.ts' {
 }
 
 defineMethods({
-  ...{ add, sub, mul, div, pow, maximum, minimum, equal, less, lessEqual, greater, greaterEqual, and, or, not },
-  ...{ cast, clip, neg, reciprocal, exp, log, sqrt, rsqrt, sin, cos, tanh, sigmoid, erf, abs, sign, floor, ceil },
+  ...{
+    add,
+    sub,
+    mul,
+    div,
+    pow,
+    maximum,
+    minimum,
+    equal,
+    less,
+    lessEqual,
+    greater,
+    greaterEqual,
+    and,
+    or,
+    not,
+  },
+  ...{
+    cast,
+    clip,
+    neg,
+    reciprocal,
+    exp,
+    log,
+    sqrt,
+    rsqrt,
+    sin,
+    cos,
+    tanh,
+    sigmoid,
+    erf,
+    abs,
+    sign,
+    floor,
+    ceil,
+  },
   ...{ round, stopGradient },
 });

@@ -30,7 +30,8 @@ const matmulOperator = defineOperator<MatmulAttributes>({
     if (ka !== kb) refuse('matmul', [a, b], `inner dimensions ${ka} and ${kb} differ`);
     const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
     if (!batch) refuse('matmul', [a, b], 'batch dimensions do not broadcast');
-    if (bias && (bias.rank !== 1 || bias.shape[0] !== n)) refuse('matmul', inputs, `the bias must have ${n} elements`);
+    if (bias && (bias.rank !== 1 || bias.shape[0] !== n))
+      refuse('matmul', inputs, `the bias must have ${n} elements`);
     return { shape: [...batch, m, n], dtype: a.dtype };
   },
   lower: lowerMatmul,
@@ -60,7 +61,11 @@ function weightGradient(a: Tensor, b: Tensor, g: Tensor, transA: boolean, transB
 function lowerMatmul(
   onnx: Lowering,
   [a, b, bias]: readonly string[],
-  { inputs, outputs, attributes: { transA, transB } }: { inputs: readonly Tensor[]; outputs: readonly Tensor[]; attributes: MatmulAttributes },
+  {
+    inputs,
+    outputs,
+    attributes: { transA, transB },
+  }: { inputs: readonly Tensor[]; outputs: readonly Tensor[]; attributes: MatmulAttributes },
 ): string {
   const [ta, tb] = inputs as [Tensor, Tensor];
   const trans = { transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 } };

@@ -1,6 +1,6 @@
 /** Normalisation layers as operators. */
 
-import { productOf, sameShape } from '../dims.ts';
+import { productOf, type Shape, sameShape } from '../dims.ts';
 import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { ones, zeros } from './constant.ts';
@@ -21,7 +21,8 @@ const layerNormOperator = defineOperator<EpsilonAttributes>({
   infer(inputs) {
     const [x, scale, bias] = inputs as [Tensor, Tensor, Tensor];
     for (const affine of [scale, bias]) {
-      if (!sameShape(affine.shape, [x.dim(-1)])) refuse('layerNorm', inputs, `scale and bias must be [${x.dim(-1)}]`);
+      if (!sameShape(affine.shape, [x.dim(-1)]))
+        refuse('layerNorm', inputs, `scale and bias must be [${x.dim(-1)}]`);
     }
     const row = { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype };
     return [x, row, row];
@@ -40,13 +41,25 @@ const layerNormOperator = defineOperator<EpsilonAttributes>({
     if (g) {
       const gn = g.mul(scale);
       const inner = gn.mul(normal).mean(-1, { keepDims: true });
-      gx = gn.sub(gn.mean(-1, { keepDims: true })).sub(normal.mul(inner)).mul(inverse);
+      gx = gn
+        .sub(gn.mean(-1, { keepDims: true }))
+        .sub(normal.mul(inner))
+        .mul(inverse);
       gScale = g.mul(normal).sum(leading);
       gBias = g.sum(leading);
     }
     // d mean / dx = 1/D; d(1/σ) / dx = −normal / (D σ²)
     if (gMean) gx = addMaybe(gx, gMean.mul(1 / size).expand(x.shape));
-    if (gInverse) gx = addMaybe(gx, normal.mul(gInverse.mul(inverse).mul(inverse).mul(-1 / size)));
+    if (gInverse)
+      gx = addMaybe(
+        gx,
+        normal.mul(
+          gInverse
+            .mul(inverse)
+            .mul(inverse)
+            .mul(-1 / size),
+        ),
+      );
     return [gx, gScale, gBias];
   },
 });
@@ -71,7 +84,8 @@ export function rmsNorm(x: Tensor, scale?: Tensor, epsilon = 1e-6): Tensor {
 /** Group normalisation of x [N, C, ...] with scale [C] and bias [C] (Wu and He 2018, arXiv 1803.08494). */
 export function groupNorm(x: Tensor, groups: number, scale?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
   const channels = x.size(1);
-  if (channels % groups !== 0) refuse('groupNorm', [x], `${channels} channels do not divide into ${groups} groups`);
+  if (channels % groups !== 0)
+    refuse('groupNorm', [x], `${channels} channels do not divide into ${groups} groups`);
   const rows = x.reshape([x.dim(0), groups, productOf([channels / groups, ...x.shape.slice(2)])]);
   const normal = layerNorm(rows, undefined, undefined, epsilon).reshape(x.shape);
   return affine(normal, scale, bias);
@@ -79,15 +93,11 @@ export function groupNorm(x: Tensor, groups: number, scale?: Tensor, bias?: Tens
 
 /** x [N, C, ...] times scale [C] plus bias [C]. */
 function affine(x: Tensor, scale?: Tensor, bias?: Tensor): Tensor {
-  const shape = [x.size(1), ...x.shape.slice(2).map(() => 1)];
+  const shape = channelShape(x);
   const scaled = scale ? x.mul(scale.reshape(shape)) : x;
   return bias ? scaled.add(bias.reshape(shape)) : scaled;
 }
 
-/**
- * Inference form, one multiplication and one addition a value in one kernel. Training uses it too, with the batch's
- * own statistics as `mean` and `variance`: the chain rule through them gives the full gradient.
- */
 const batchNormOperator = defineOperator<EpsilonAttributes>({
   name: 'batchNorm',
   doc: '(x − mean) / √(variance + ε) · scale + bias for each channel (ONNX BatchNormalization).',
@@ -95,7 +105,8 @@ const batchNormOperator = defineOperator<EpsilonAttributes>({
     const [x, ...rest] = inputs as [Tensor, ...Tensor[]];
     if (x.rank < 2) refuse('batchNorm', inputs, 'the input must be [N, C, ...]');
     for (const each of rest) {
-      if (!sameShape(each.shape, [x.dim(1)])) refuse('batchNorm', inputs, `statistics and affine must be [${x.dim(1)}]`);
+      if (!sameShape(each.shape, [x.dim(1)]))
+        refuse('batchNorm', inputs, `statistics and affine must be [${x.dim(1)}]`);
     }
     return x;
   },
@@ -103,8 +114,8 @@ const batchNormOperator = defineOperator<EpsilonAttributes>({
     onnx.emit('BatchNormalization', inputs, { epsilon: { float: epsilon } }),
   grad: ([g], { inputs, attributes: { epsilon } }) => {
     const [x, scale, , mean, variance] = inputs as readonly [Tensor, Tensor, Tensor, Tensor, Tensor];
-    const axes = [0, ...x.shape.slice(2).map((_, i) => i + 2)];
-    const shape = [x.size(1), ...x.shape.slice(2).map(() => 1)];
+    const axes = batchAxes(x.shape);
+    const shape = channelShape(x);
     const inverse = variance.add(epsilon).rsqrt();
     const gBias = g!.sum(axes);
     // Σ g (x − mean) in one pass over g and x; the constants follow per channel.
@@ -132,18 +143,97 @@ export function batchNorm(
   return apply(batchNormOperator, [x, scale, bias, mean, variance], { epsilon });
 }
 
-/** Batch normalisation by the batch's own statistics, which come back for the running averages. */
+/**
+ * Outputs: y, and the batch's mean and variance for each channel. The gradient for x is affine in g and x for each
+ * channel, dx = a·g + b·x + d, so it takes two passes over the data and two reductions.
+ */
+const batchNormTrainingOperator = defineOperator<EpsilonAttributes>({
+  name: 'batchNormTraining',
+  doc: 'Batch normalisation by the statistics of the batch (ONNX BatchNormalization, training_mode).',
+  infer(inputs) {
+    const [x, ...rest] = inputs as [Tensor, ...Tensor[]];
+    if (x.rank < 2) refuse('batchNormTraining', inputs, 'the input must be [N, C, ...]');
+    const channel = { shape: [x.dim(1)], dtype: x.dtype };
+    for (const each of rest) {
+      if (!sameShape(each.shape, channel.shape))
+        refuse('batchNormTraining', inputs, `scale and bias must be [${x.dim(1)}]`);
+    }
+    return [x, channel, channel];
+  },
+  lower(onnx, [x, scale, bias], { inputs, attributes: { epsilon } }) {
+    const { shape, dtype } = inputs[0]!;
+    if (onnx.provider === 'cpu' || onnx.provider === 'wasm') {
+      // With momentum 0 the "running" outputs are this batch's statistics alone, whatever comes in. But the kernel
+      // writes them over its inputs, so each node needs inputs that no other node shares.
+      const own = () => onnx.emit('Mul', [scale!, onnx.scalar(onnx.serial(), dtype)]);
+      const attributes = { epsilon: { float: epsilon }, momentum: { float: 0 }, training_mode: { int: 1 } };
+      return onnx.emitMany('BatchNormalization', [x!, scale!, bias!, own(), own()], 3, attributes);
+    }
+    const axes = onnx.ints(batchAxes(shape));
+    const wide = onnx.emit('ReduceMean', [x!, axes], { keepdims: { int: 1 } });
+    const centred = onnx.emit('Sub', [x!, wide]);
+    const squares = onnx.emit('Mul', [centred, centred]);
+    const variance = onnx.emit('ReduceMean', [squares, axes], { keepdims: { int: 0 } });
+    const mean = onnx.emit('Squeeze', [wide, axes]);
+    const inverse = onnx.emit('Reciprocal', [
+      onnx.emit('Sqrt', [onnx.emit('Add', [variance, onnx.scalar(epsilon, dtype)])]),
+    ]);
+    const column = onnx.ints(channelShape(inputs[0]!));
+    const slope = onnx.emit('Reshape', [onnx.emit('Mul', [scale!, inverse]), column]);
+    const shift = onnx.emit('Reshape', [bias!, column]);
+    return [onnx.emit('Add', [onnx.emit('Mul', [centred, slope]), shift]), mean, variance];
+  },
+  grad: ([g, gMean, gVariance], { inputs, outputs, attributes: { epsilon } }) => {
+    const [x, scale] = inputs as readonly [Tensor, Tensor];
+    const [, mean, variance] = outputs as readonly [Tensor, Tensor, Tensor];
+    const axes = batchAxes(x.shape);
+    const share = 1 / axes.reduce((product, axis) => product * x.size(axis), 1);
+    const inverse = variance.add(epsilon).rsqrt();
+    let [gScale, gBias, gx, b, d]: (Tensor | undefined)[] = [];
+    if (g) {
+      gBias = g.sum(axes);
+      gScale = g.mul(x).sum(axes).sub(mean.mul(gBias)).mul(inverse);
+      const a = scale.mul(inverse);
+      gx = g.mul(a.reshape(channelShape(x)));
+      b = a.mul(inverse).mul(gScale).mul(-share);
+      d = a.mul(gBias).mul(-share).sub(b.mul(mean));
+    }
+    if (gVariance) {
+      const slope = gVariance.mul(2 * share);
+      d = addMaybe(d, slope.mul(mean).neg());
+      b = addMaybe(b, slope);
+    }
+    if (gMean) d = addMaybe(d, gMean.mul(share));
+    if (d) {
+      const channels = [x.size(1)];
+      const [zero, one] = [zeros(channels, x.dtype), ones(channels, x.dtype)];
+      // b·x + d for each channel in one kernel
+      const rest = b ? batchNorm(x, b, d, zero, one, 0) : d.reshape(channelShape(x)).expand(x.shape);
+      gx = addMaybe(gx, rest);
+    }
+    return [gx, gScale, gBias];
+  },
+});
+
+/** All axes but the channels'. */
+function batchAxes(shape: Shape): number[] {
+  return shape.map((_, i) => i).filter((i) => i !== 1);
+}
+
+/** The shape in which values for each channel broadcast over x. */
+function channelShape(x: Tensor): number[] {
+  return [x.size(1), ...x.shape.slice(2).map(() => 1)];
+}
+
+/** Batch normalisation by the batch's own statistics (variance divided by the count), which come back too. */
 export function batchNormTraining(
   x: Tensor,
   scale: Tensor,
   bias: Tensor,
   epsilon = 1e-5,
 ): { output: Tensor; mean: Tensor; variance: Tensor } {
-  const axes = [0, ...x.shape.slice(2).map((_, i) => i + 2)];
-  const mean = x.mean(axes);
-  const centred = x.sub(mean.reshape([x.size(1), ...x.shape.slice(2).map(() => 1)]));
-  const variance = centred.mul(centred).mean(axes);
-  return { output: batchNorm(x, scale, bias, mean, variance, epsilon), mean, variance };
+  const [output, mean, variance] = applyMany(batchNormTrainingOperator, [x, scale, bias], { epsilon });
+  return { output: output!, mean: mean!, variance: variance! };
 }
 
 declare module '../tensor.ts' {

@@ -18,7 +18,9 @@ interface ReduceAttributes {
 }
 
 export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
-  return keepDims ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) : shape.filter((_, i) => !axes.includes(i));
+  return keepDims
+    ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim))
+    : shape.filter((_, i) => !axes.includes(i));
 }
 
 /** Sorted axes from the front; all of them when none are given. */
@@ -86,7 +88,10 @@ export const mean = reduction('mean', {
   grad: (g, x, _, axes) => {
     const count = countOf(x, axes);
     // A free dimension has no number yet: the mean of ones, taken in the graph, divides by it.
-    const share = typeof count === 'number' ? g.mul(1 / count) : g.div(constant(1, x.dtype).expand(x.shape).sum(axes, { keepDims: true }));
+    const share =
+      typeof count === 'number'
+        ? g.mul(1 / count)
+        : g.div(constant(1, x.dtype).expand(x.shape).sum(axes, { keepDims: true }));
     return share.expand(x.shape);
   },
 });
@@ -104,7 +109,11 @@ export const min = reduction('min', {
 });
 
 /** Sum of squares over axes. */
-export function sumSquares(x: Tensor, axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
+export function sumSquares(
+  x: Tensor,
+  axes?: number | readonly number[],
+  options: ReduceOptions = {},
+): Tensor {
   return sum(x.mul(x), axes, options);
 }
 

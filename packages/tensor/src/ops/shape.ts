@@ -7,12 +7,12 @@ import {
   type Dim,
   divDims,
   productOf,
-  sameShape,
   type Shape,
+  sameShape,
   showShape,
   subDims,
 } from '../dims.ts';
-import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
+import { apply, applyMany, defineOperator, type Operator, refuse } from '../operator.ts';
 import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
 import { zeros } from './constant.ts';
 import { unbroadcast } from './elementwise.ts';
@@ -24,7 +24,8 @@ const reshapeOperator = defineOperator<{ shape: Shape }>({
   infer: ([x], { shape }) => ({ shape, dtype: x!.dtype }),
   lower(onnx, [x], { attributes: { shape } }) {
     const free = shape.filter((dim) => typeof dim !== 'number').length;
-    const target = free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape);
+    const target =
+      free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape);
     // without allowzero a 0 in the target means "as in the input"
     return onnx.emit('Reshape', [x!, target], shape.includes(0) ? { allowzero: { int: 1 } } : {});
   },
@@ -41,16 +42,21 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     if (rest === undefined) refuse('reshape', [x], `${total} elements do not fill ${showShape(wanted)}`);
     wanted[open] = rest;
   }
-  if (productOf(wanted) !== total) refuse('reshape', [x], `${total} elements do not fill ${showShape(wanted)}`);
+  if (productOf(wanted) !== total)
+    refuse('reshape', [x], `${total} elements do not fill ${showShape(wanted)}`);
   if (sameShape(wanted, x.shape)) return x;
-  const source = x.node?.operator === reshapeOperator ? x.node.inputs[0]! : x;
+  const source = x.node?.operator.name === reshapeOperator.name ? x.node.inputs[0]! : x;
   return sameShape(wanted, source.shape) ? source : apply(reshapeOperator, [source], { shape: wanted });
 }
 
 /** Axes `start` to `end` (inclusive) as one axis. */
 export function flatten(x: Tensor, start = 0, end = -1): Tensor {
   const [from, to] = [normalizeAxis(start, x.rank), normalizeAxis(end, x.rank)];
-  return reshape(x, [...x.shape.slice(0, from), productOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
+  return reshape(x, [
+    ...x.shape.slice(0, from),
+    productOf(x.shape.slice(from, to + 1)),
+    ...x.shape.slice(to + 1),
+  ]);
 }
 
 /** Without the given axes of size 1; without all such axes when none are given. */
@@ -75,8 +81,14 @@ const transposeOperator = defineOperator<{ permutation: readonly number[] }>({
   name: 'transpose',
   doc: 'Axes in another order (ONNX Transpose).',
   infer: ([x], { permutation }) => ({ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }),
-  lower: (onnx, [x], { attributes }) => onnx.emit('Transpose', [x!], { perm: { ints: attributes.permutation } }),
-  grad: ([g], { attributes: { permutation } }) => [transpose(g!, permutation.map((_, i) => permutation.indexOf(i)))],
+  lower: (onnx, [x], { attributes }) =>
+    onnx.emit('Transpose', [x!], { perm: { ints: attributes.permutation } }),
+  grad: ([g], { attributes: { permutation } }) => [
+    transpose(
+      g!,
+      permutation.map((_, i) => permutation.indexOf(i)),
+    ),
+  ],
 });
 
 /** Axes in the order `permutation`; without one, the last two are exchanged. */
@@ -101,7 +113,7 @@ export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
 
 /** The permutation by which `x` was made, if it was made by one: lets matrix products read the original. */
 export function transposition(x: Tensor): readonly number[] | undefined {
-  return x.node?.operator === (transposeOperator as unknown)
+  return x.node?.operator.name === transposeOperator.name
     ? (x.node!.attributes as { permutation: readonly number[] }).permutation
     : undefined;
 }
@@ -148,7 +160,9 @@ const concatOperator = defineOperator<{ axis: number }>({
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const first = tensors[0];
   if (!first) throw new TensorError('concat: no tensors given');
-  return tensors.length === 1 ? first : apply(concatOperator, tensors, { axis: normalizeAxis(axis, first.rank) });
+  return tensors.length === 1
+    ? first
+    : apply(concatOperator, tensors, { axis: normalizeAxis(axis, first.rank) });
 }
 
 /** Tensors of one shape joined along a new axis. */
@@ -181,7 +195,8 @@ export function split(x: Tensor, parts: number | Shape, axis: number): Tensor[] 
   let sizes: Shape;
   if (typeof parts === 'number') {
     const size = divDims(dim, parts);
-    if (size === undefined) refuse('split', [x], `axis ${at} of size ${dim} does not divide into ${parts} equal parts`);
+    if (size === undefined)
+      refuse('split', [x], `axis ${at} of size ${dim} does not divide into ${parts} equal parts`);
     sizes = Array.from({ length: parts }, () => size);
   } else sizes = parts.map(canonical);
   const total = sizes.reduce(addDims, 0);
@@ -200,13 +215,17 @@ interface SliceAttributes {
 const sliceOperator = defineOperator<SliceAttributes>({
   name: 'slice',
   doc: 'Every step-th element of a range of an axis (ONNX Slice).',
-  infer: ([x], { axis, size }) => ({ shape: x!.shape.map((dim, i) => (i === axis ? size : dim)), dtype: x!.dtype }),
+  infer: ([x], { axis, size }) => ({
+    shape: x!.shape.map((dim, i) => (i === axis ? size : dim)),
+    dtype: x!.dtype,
+  }),
   lower(onnx, [x], { inputs, attributes: { axis, start, size, step } }) {
     const end =
       step < 0
         ? onnx.ints([-(2 ** 31)])
         : onnx.shape([addDims(start, typeof size === 'number' && size > 0 ? (size - 1) * step + 1 : size)]);
-    const stop = typeof size === 'number' || step === 1 || step < 0 ? end : onnx.shape([inputs[0]!.shape[axis]!]);
+    const stop =
+      typeof size === 'number' || step === 1 || step < 0 ? end : onnx.shape([inputs[0]!.shape[axis]!]);
     return onnx.emit('Slice', [x!, onnx.shape([start]), stop, onnx.ints([axis]), onnx.ints([step])]);
   },
   grad: ([g], { inputs, attributes: { axis, start, size, step } }) => {
@@ -226,7 +245,8 @@ const sliceOperator = defineOperator<SliceAttributes>({
 export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
   const at = normalizeAxis(axis, x.rank);
   const dim = x.shape[at]!;
-  if (!Number.isInteger(step) || step < 1) refuse('slice', [x], `step ${step} is not a positive integer (use flip)`);
+  if (!Number.isInteger(step) || step < 1)
+    refuse('slice', [x], `step ${step} is not a positive integer (use flip)`);
   const resolve = (position: Dim): Dim => {
     if (typeof position === 'string') return canonical(position);
     if (position < 0) return typeof dim === 'number' ? Math.max(0, dim + position) : addDims(dim, position);
@@ -235,8 +255,10 @@ export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1):
   const from = resolve(start);
   const to = end === undefined ? dim : resolve(end);
   const length = subDims(to, from);
-  const size = typeof length === 'number' ? Math.max(0, Math.ceil(length / step)) : step === 1 ? length : undefined;
-  if (size === undefined) refuse('slice', [x], `a step of ${step} needs a fixed length, but '${length}' is free`);
+  const size =
+    typeof length === 'number' ? Math.max(0, Math.ceil(length / step)) : step === 1 ? length : undefined;
+  if (size === undefined)
+    refuse('slice', [x], `a step of ${step} needs a fixed length, but '${length}' is free`);
   if (from === 0 && size === dim) return x;
   return apply(sliceOperator, [x], { axis: at, start: from, size, step });
 }
@@ -250,7 +272,12 @@ export function select(x: Tensor, axis: number, index: number): Tensor {
 /** The elements of an axis in reverse order. */
 export function flip(x: Tensor, axis: number): Tensor {
   const at = normalizeAxis(axis, x.rank);
-  return apply(sliceOperator, [x], { axis: at, start: subDims(x.shape[at]!, 1), size: x.shape[at]!, step: -1 });
+  return apply(sliceOperator, [x], {
+    axis: at,
+    start: subDims(x.shape[at]!, 1),
+    size: x.shape[at]!,
+    step: -1,
+  });
 }
 
 /** `step − 1` zeros between neighbours along an axis: [a b c] with step 2 is [a 0 b 0 c]. */
@@ -317,15 +344,21 @@ export interface PadOptions {
 }
 
 /** Axes made longer: `pads` holds [axis, before, after] triples; sizes are not negative. */
-export function pad(x: Tensor, pads: readonly (readonly [axis: number, before: Dim, after: Dim])[], options: PadOptions = {}): Tensor {
+export function pad(
+  x: Tensor,
+  pads: readonly (readonly [axis: number, before: Dim, after: Dim])[],
+  options: PadOptions = {},
+): Tensor {
   const { mode = 'constant', value = 0 } = options;
   return pads.reduce((padded, [axis, before, after]) => {
     const at = normalizeAxis(axis, x.rank);
     const dim = padded.shape[at]!;
     for (const amount of [before, after]) {
-      if (typeof amount === 'number' && amount < 0) refuse('pad', [x], `amount ${amount} is negative (use slice)`);
+      if (typeof amount === 'number' && amount < 0)
+        refuse('pad', [x], `amount ${amount} is negative (use slice)`);
       if (mode === 'constant') continue;
-      if (typeof amount !== 'number' || typeof dim !== 'number') refuse('pad', [x], `mode ${mode} needs fixed sizes`);
+      if (typeof amount !== 'number' || typeof dim !== 'number')
+        refuse('pad', [x], `mode ${mode} needs fixed sizes`);
       if (dim === 0 || (mode === 'reflect' && amount >= dim)) {
         refuse('pad', [x], `axis ${at} of size ${dim} has too few elements for ${amount} of mode ${mode}`);
       }
@@ -334,7 +367,10 @@ export function pad(x: Tensor, pads: readonly (readonly [axis: number, before: D
   }, x);
 }
 
-const triangleOperator = defineOperator<{ upper: boolean; diagonal: number }>({
+const triangleOperator: Operator<{ upper: boolean; diagonal: number }> = defineOperator<{
+  upper: boolean;
+  diagonal: number;
+}>({
   name: 'triangle',
   doc: 'The lower or upper triangle of the last two axes, zeros elsewhere (ONNX Trilu).',
   infer: (inputs) => {
@@ -374,4 +410,18 @@ declare module '../tensor.ts' {
   }
 }
 
-defineMethods({ reshape, flatten, squeeze, unsqueeze, transpose, expand, split, slice, select, flip, pad, tril, triu });
+defineMethods({
+  reshape,
+  flatten,
+  squeeze,
+  unsqueeze,
+  transpose,
+  expand,
+  split,
+  slice,
+  select,
+  flip,
+  pad,
+  tril,
+  triu,
+});

@@ -94,7 +94,11 @@ export class Host {
     const { binding } = request;
     const location =
       gpuStores && binding
-        ? { preferredOutputLocation: Object.fromEntries(binding.writes.map(([output]) => [output, 'gpu-buffer' as const])) }
+        ? {
+            preferredOutputLocation: Object.fromEntries(
+              binding.writes.map(([output]) => [output, 'gpu-buffer' as const]),
+            ),
+          }
         : {};
     const session = await this.#ort.InferenceSession.create(request.model, {
       executionProviders: provider === 'cpu' || provider === 'wasm' ? [provider] : [provider, 'cpu'],
@@ -204,7 +208,8 @@ async function fromOrt(tensor: OrtTensor): Promise<NdArray> {
   const data = (await tensor.getData()) as unknown as NdArray['data'];
   const dtype = tensor.type as DType;
   // where the engine has Float16Array, ONNX Runtime uses it; our float16 is its bits
-  const plain = dtype === 'float16' && !(data instanceof Uint16Array) ? bitsOf(data as ArrayBufferView) : data;
+  const plain =
+    dtype === 'float16' && !(data instanceof Uint16Array) ? bitsOf(data as ArrayBufferView) : data;
   return { dtype, shape: tensor.dims, data: plain };
 }
 

@@ -24,7 +24,9 @@ export async function spawn(): Promise<Port> {
     post: (message, transfer) => worker.postMessage(message, transfer),
     onAnswer: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
     onFailure: (listener) => {
-      worker.addEventListener('error', (event) => listener(new Error(event.message || 'the worker did not start')));
+      worker.addEventListener('error', (event) =>
+        listener(new Error(event.message || 'the worker did not start')),
+      );
     },
     close: async () => worker.terminate(),
   };

@@ -4,7 +4,8 @@ import { serve } from './serve.ts';
 
 const handle = serve(
   async ({ provider, threads }, assets) => {
-    const ort = provider === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
+    const ort =
+      provider === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
     ort.env.wasm.numThreads = threads;
     if (assets) ort.env.wasm.wasmPaths = assets;
     return ort as unknown as Ort;

@@ -1,0 +1,262 @@
+/**
+ * A training step compiled for a device: forward, backward, clipping, optimiser and moving average are one ONNX
+ * graph that reads the state from one set of buffers and writes the other. Runs in Node and in browsers.
+ */
+
+import {
+  type Compiled,
+  type Device,
+  gradients,
+  type InputSpec,
+  type NdArray,
+  ndarray,
+  type Parameter,
+  type Store,
+  type Tensor,
+  zerosArray,
+} from '@working-papers/tensor';
+import { zeros } from './initializers.ts';
+import { initialize, type Module, traceTraining, Weight, type Weights } from './module.ts';
+import { clipByGlobalNorm, type Optimizer } from './optimizers.ts';
+import { Random } from './random.ts';
+
+/** The arrays of one batch by name. */
+export type Batch = { readonly [name: string]: NdArray };
+
+/** What a batch looks like, batch size included: training graphs are made for one size. */
+export type BatchSpec = { readonly [name: string]: InputSpec };
+
+type Tensors<S extends BatchSpec> = { readonly [K in keyof S]: Tensor };
+
+/** The scalar to minimise and other scalars to report. */
+export type Losses = { readonly loss: Tensor; readonly [metric: string]: Tensor };
+
+export interface TrainerOptions<S extends BatchSpec> {
+  readonly device: Device;
+  readonly model: Module;
+  /** Traced once, as training. */
+  readonly loss: (batch: Tensors<S>) => Losses;
+  readonly batch: S;
+  readonly optimizer: Optimizer;
+  /** Seeds first weights, dropout and all else that is random. */
+  readonly seed: number;
+  /** First weights instead of fresh ones: a pretrained model, or parts of one (the rest is initialised). */
+  readonly weights?: Weights;
+  /** Which weights move; default all that are trainable. */
+  readonly trainable?: (name: string) => boolean;
+  /** Largest joint L2 norm of the gradients. */
+  readonly clipNorm?: number;
+  /** Batches whose gradients are averaged before one update; default 1. */
+  readonly accumulate?: number;
+  /** Decay of an exponential moving average of the weights. */
+  readonly ema?: number;
+}
+
+/** A loss that is not a number. The weights on the device are of no use any more; the last checkpoint is. */
+export class DivergedError extends Error {
+  override readonly name = 'DivergedError';
+  readonly step: number;
+
+  constructor(step: number, metrics: { readonly [name: string]: number }) {
+    const values = Object.entries(metrics).map(([name, value]) => `${name} ${value}`);
+    super(`training diverged at step ${step}: ${values.join(', ')}`);
+    this.step = step;
+  }
+}
+
+/** Everything that a training run must keep to go on exactly: names begin with `model.`, `optimizer.`, `ema.` ... */
+export interface TrainingState {
+  readonly step: number;
+  readonly tensors: ReadonlyMap<string, NdArray>;
+}
+
+type StepFunction = Compiled<
+  readonly [{ [name: string]: Tensor }, Tensor, Tensor],
+  { [metric: string]: Tensor }
+>;
+
+export class Trainer<S extends BatchSpec = BatchSpec> {
+  /** Updates done. */
+  step = 0;
+  readonly #options: TrainerOptions<S>;
+  readonly #store: Store;
+  /** State of the run by checkpoint name. */
+  readonly #state: ReadonlyMap<string, Weight>;
+  readonly #apply: StepFunction;
+  readonly #accumulate: StepFunction | undefined;
+  readonly #random: Random;
+  #collected = 0;
+
+  private constructor(
+    options: TrainerOptions<S>,
+    store: Store,
+    state: ReadonlyMap<string, Weight>,
+    apply: StepFunction,
+    accumulate: StepFunction | undefined,
+  ) {
+    this.#options = options;
+    this.#store = store;
+    this.#state = state;
+    this.#apply = apply;
+    this.#accumulate = accumulate;
+    this.#random = new Random(options.seed).fork('steps');
+  }
+
+  /** Traces, differentiates and compiles the step, and puts the first weights on the device. */
+  static async create<S extends BatchSpec>(options: TrainerOptions<S>): Promise<Trainer<S>> {
+    const { device, model, optimizer, seed, accumulate = 1, ema } = options;
+    if (!Number.isInteger(accumulate) || accumulate < 1)
+      throw new RangeError(`accumulate ${accumulate} is not 1 or more`);
+    const all = model.namedWeights();
+    const moving = new Map(
+      [...all].filter(([name, weight]) => weight.trainable && (options.trainable?.(name) ?? true)),
+    );
+    if (moving.size === 0) throw new Error('nothing to train: no weight is trainable');
+    const copies = (prefix: string, source: ReadonlyMap<string, Weight>) =>
+      new Map(
+        [...source].map(([name, w]) => [
+          prefix + name,
+          new Weight(w.shape as number[], zeros, { trainable: false }),
+        ]),
+      );
+    const optimizerState = optimizer.state(moving);
+    const sums = accumulate > 1 ? copies('', moving) : new Map<string, Weight>();
+    const averages = ema === undefined ? new Map<string, Weight>() : copies('', all);
+
+    const values = new Map<Parameter, NdArray>(initialize(model, seed));
+    for (const [weight, value] of options.weights ?? []) if (values.has(weight)) values.set(weight, value);
+    for (const weight of [...optimizerState.values(), ...sums.values()])
+      values.set(weight, zerosArray(weight.shape as number[]));
+    for (const [name, average] of averages) values.set(average, values.get(all.get(name)!)!);
+    const store = await device.store(values);
+
+    const trace = (batch: Tensors<S>, seedTensor: Tensor, scalars: Tensor, apply: boolean) => {
+      const { value: losses, updates } = traceTraining(seedTensor, () => options.loss(batch));
+      const names = [...moving.keys()];
+      const weights = [...moving.values()];
+      let slopes = gradients(losses.loss, weights);
+      if (accumulate > 1) {
+        slopes = slopes.map((g, i) => sums.get(names[i]!)!.add(g.mul(1 / accumulate)));
+        names.forEach((name, i) => {
+          const sum = sums.get(name)!;
+          updates.set(sum, apply ? sum.mul(0) : slopes[i]!);
+        });
+      }
+      const outputs: { [metric: string]: Tensor } = { ...losses };
+      if (apply) {
+        if (options.clipNorm !== undefined) {
+          const clipped = clipByGlobalNorm(slopes, options.clipNorm);
+          slopes = clipped.gradients;
+          outputs.gradientNorm = clipped.norm;
+        }
+        const trained = names.map((name, i) => ({ name, weight: weights[i]!, gradient: slopes[i]! }));
+        for (const [target, value] of optimizer.update(trained, optimizerState, scalars))
+          updates.set(target, value);
+        for (const [name, average] of averages) {
+          const weight = all.get(name)!;
+          const now = updates.get(weight) ?? weight;
+          updates.set(average, average.mul(ema!).add(now.mul(1 - ema!)));
+        }
+      }
+      return { outputs, updates };
+    };
+    const scalarCount = optimizer.scalars(1, 1).length;
+    const compile = (apply: boolean) =>
+      device.compileStep(
+        (batch, seedTensor, scalars) => trace(batch as Tensors<S>, seedTensor, scalars, apply),
+        {
+          inputs: [
+            options.batch as BatchSpec,
+            { shape: [], dtype: 'int32' },
+            { shape: [scalarCount] },
+          ] as const,
+          store,
+          name: apply ? 'step' : 'accumulate',
+        },
+      ) as unknown as Promise<StepFunction>;
+
+    const prefixed = (prefix: string, map: ReadonlyMap<string, Weight>) =>
+      [...map].map(([name, weight]) => [prefix + name, weight] as const);
+    const state = new Map([
+      ...prefixed('model.', all),
+      ...prefixed('optimizer.', optimizerState),
+      ...prefixed('gradient.', sums),
+      ...prefixed('ema.', averages),
+    ]);
+    return new Trainer(
+      options,
+      store,
+      state,
+      await compile(true),
+      accumulate > 1 ? await compile(false) : undefined,
+    );
+  }
+
+  /**
+   * One batch: an update, or with `accumulate` a share of one. Resolves to the batch's metrics. Throws a
+   * DivergedError when the loss is not finite.
+   */
+  async train(batch: Batch, learningRate: number): Promise<{ [metric: string]: number }> {
+    const { accumulate = 1, optimizer } = this.#options;
+    const last = this.#collected + 1 >= accumulate;
+    const draw = this.#random.fork(this.step * accumulate + this.#collected).integer(2 ** 31);
+    const seed = ndarray([draw], [], 'int32');
+    const scalars = ndarray(optimizer.scalars(this.step + 1, learningRate));
+    const run = last ? this.#apply : this.#accumulate!;
+    const outputs = await run(batch as never, seed as never, scalars as never);
+    const metrics = Object.fromEntries(
+      Object.entries(outputs as { [metric: string]: NdArray }).map(([name, { data }]) => [
+        name,
+        Number(data[0]),
+      ]),
+    );
+    if (!Number.isFinite(metrics.loss)) throw new DivergedError(this.step, metrics);
+    this.#collected = last ? 0 : this.#collected + 1;
+    if (last) this.step++;
+    return metrics;
+  }
+
+  /** The model's weights as they are now; with `ema`, their moving average. */
+  async weights(kind: 'now' | 'ema' = 'now'): Promise<Map<Parameter, NdArray>> {
+    const all = this.#options.model.namedWeights();
+    if (kind === 'now') return this.#store.read(all.values());
+    const averages = [...all.keys()].map((name) => this.#state.get(`ema.${name}`));
+    if (averages.includes(undefined)) throw new Error('this trainer keeps no moving average');
+    const values = await this.#store.read(averages as Weight[]);
+    return new Map([...all].map(([name, weight]) => [weight, values.get(this.#state.get(`ema.${name}`)!)!]));
+  }
+
+  /** All that a checkpoint needs. Between updates only, not in the middle of an accumulation. */
+  async state(): Promise<TrainingState> {
+    if (this.#collected > 0) throw new Error('state() in the middle of accumulated batches');
+    const values = await this.#store.read(this.#state.values());
+    return {
+      step: this.step,
+      tensors: new Map([...this.#state].map(([name, weight]) => [name, values.get(weight)!])),
+    };
+  }
+
+  /** Goes on from a state. Throws when a tensor is missing; the store then holds what it held. */
+  async load(state: TrainingState): Promise<void> {
+    const values = new Map<Parameter, NdArray>();
+    for (const [name, weight] of this.#state) {
+      const value = state.tensors.get(name);
+      if (!value) throw new Error(`the checkpoint has no '${name}'`);
+      values.set(weight, value);
+    }
+    await this.#store.write(values);
+    this.step = state.step;
+    this.#collected = 0;
+  }
+
+  /** The store, for other functions that read the same weights while they train. */
+  get store(): Store {
+    return this.#store;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#apply.dispose();
+    await this.#accumulate?.dispose();
+    await this.#store.dispose();
+  }
+}
