@@ -28,10 +28,13 @@ export function missing(provider: Provider, reason: string): string | undefined 
 export async function spawn(): Promise<Port> {
   const file = import.meta.url.endsWith('.ts') ? './worker-node.ts' : './worker-node.js';
   const worker = new Worker(new URL(file, import.meta.url));
-  worker.unref();
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
-    onAnswer: (listener) => worker.on('message', listener),
+    onAnswer: (listener) => {
+      worker.on('message', listener);
+      // after the listener, which takes a reference again: an idle device must not keep the process alive
+      worker.unref();
+    },
     onFailure: (listener) => {
       worker.on('error', listener);
       worker.on('exit', (code) => listener(new Error(`the device's worker ended with code ${code}`)));
