@@ -250,28 +250,29 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOperator, [x], { dtype });
 }
 
-const clipOperator = defineOperator<{ min: number; max: number }>({
+const clipOperator = defineOperator<{ min: number | null; max: number | null }>({
   name: 'clip',
   doc: 'x limited to [min, max] (ONNX Clip); the gradient passes inside and on the limits.',
   infer: ([x]) => x!,
   lower(onnx, inputs, { attributes: { min, max }, outputs }) {
     const { dtype } = outputs[0]!;
-    return onnx.emit('Clip', [
-      inputs[0]!,
-      Number.isFinite(min) ? onnx.scalar(min, dtype) : '',
-      Number.isFinite(max) ? onnx.scalar(max, dtype) : '',
-    ]);
+    const limit = (value: number | null): string => (value === null ? '' : onnx.scalar(value, dtype));
+    return onnx.emit('Clip', [inputs[0]!, limit(min), limit(max)]);
   },
   grad: ([g], { inputs, attributes: { min, max } }) => {
     const x = inputs[0]!;
-    return [where(x.greaterEqual(min).and(x.lessEqual(max)), g!, 0)];
+    const above = min === null ? undefined : x.greaterEqual(min);
+    const below = max === null ? undefined : x.lessEqual(max);
+    const inside = above && below ? above.and(below) : (above ?? below);
+    return [inside ? where(inside, g!, 0) : g!];
   },
 });
 
 /** x limited to [min, max]; infinities leave a side open. */
 export function clip(x: Tensor, min: number, max: number): Tensor {
   // JSON, by which attributes are compared, has no infinities
-  return apply(clipOperator, [x], { min: Math.max(min, -3.4e38), max: Math.min(max, 3.4e38) });
+  const limit = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  return apply(clipOperator, [x], { min: limit(min), max: limit(max) });
 }
 
 interface UnaryRule {
