@@ -232,7 +232,7 @@ const sliceOperator = defineOperator<SliceAttributes>({
     const x = inputs[0]!;
     if (step < 0) return [flip(g!, axis)];
     const dilated = dilate(g!, axis, step);
-    const used = step === 1 ? size : addDims((size as number) * step - step, 1);
+    const used = step === 1 || size === 0 ? size : addDims((size as number) * step - step, 1);
     const after = subDims(subDims(x.shape[axis]!, start), used);
     return [padZeros(dilated, axis, start, after)];
   },
