@@ -1,10 +1,10 @@
 /**
  * Checks of operators, for every family's tests.
  *
- * A family has three files: `reference/<family>.ts` registers what its operators compute (`register`),
- * `cases/<family>.ts` imports that and exports `gradientCases` and `forwardCases` by operator name, and
- * `<family>.test.ts` is `runCases({ gradientCases, forwardCases })` and what else there is to test. `cases/index.ts`
- * lists the families: the coverage test and the browser tests read them from there.
+ * A family of operators has three files: `reference/<family>.ts` registers what its operators compute (`register`),
+ * `cases/<family>.ts` exports `gradientCases` and `forwardCases` by operator name, and `<family>.test.ts` is
+ * `runCases({ gradientCases, forwardCases })` and what else there is to test. `reference/index.ts` and
+ * `cases/index.ts` list the families: the coverage test and the browser tests read them from there.
  */
 
 import assert from 'node:assert/strict';
@@ -23,6 +23,7 @@ import {
   specOf,
 } from './cases/graphs.ts';
 import { interpreter } from './reference/evaluate.ts';
+import './reference/index.ts';
 import type { Dense } from './reference/registry.ts';
 
 let opened: Promise<Device> | undefined;
@@ -79,7 +80,7 @@ async function runOnDevice(
   const device = await cpu();
   try {
     const specs: InputSpec[] = inputs.map((input) => specOf(input, precision));
-    const compiled = await device.compile((symbols: readonly Tensor[]) => trace(symbols), {
+    const compiled = await device.compile((symbols) => trace(symbols), {
       inputs: [specs],
     });
     const results = await compiled(inputs.map((input) => arrayOf(input, precision)));

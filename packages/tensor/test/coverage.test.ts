@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { operators } from '../src/index.ts';
 import { families } from './cases/index.ts';
+import './reference/index.ts';
 import { registered } from './reference/registry.ts';
 
 function namesIn(table: 'gradientCases' | 'forwardCases'): string[] {

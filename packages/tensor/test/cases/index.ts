@@ -1,7 +1,15 @@
-/** All families of operator checks. A new family is one line here. */
+/** All families of operator checks. A new family is a line here and one in `reference/index.ts`. */
 
 import type { Cases } from './case.ts';
+import * as elementwise from './elementwise.ts';
+import * as matmul from './matmul.ts';
+import * as reduce from './reduce.ts';
+import * as shape from './shape.ts';
+import * as softmax from './softmax.ts';
 
-export const families: {
-  readonly [family: string]: { readonly gradientCases: Cases; readonly forwardCases: Cases };
-} = {};
+interface Family {
+  readonly gradientCases: Cases;
+  readonly forwardCases: Cases;
+}
+
+export const families: { readonly [name: string]: Family } = { elementwise, matmul, reduce, shape, softmax };
