@@ -1,5 +1,5 @@
 // Runs one suite as one node:test run: `node scripts/test.ts [suite] [part of a path ...]`.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -35,12 +35,15 @@ if (files.length === 0) {
 
 // A browser or a software GPU fills both cores alone.
 const concurrency = suite === 'unit' ? 2 : 1;
-const { status } = spawnSync(
+// A file that never ends would hold the run for ever; interrupted, node:test says which one it was.
+const timeout = 20 * 60_000; // ms
+const runner = spawn(
   process.execPath,
   ['--conditions=source', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, ...files],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', timeout },
 );
-process.exit(status ?? 1);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill('SIGTERM'));
+runner.on('exit', (code) => process.exit(code ?? 1));
 
 function suiteOf(file: string): Suite {
   const found = Object.entries(folders).find(([, folder]) => folder && file.includes(folder));
