@@ -52,6 +52,7 @@ class GraphBuilder implements Lowering {
   readonly #known = new Map<string, readonly string[]>();
   #current = '';
   #serial = 0;
+  #weightCount = 0;
 
   constructor(options: LowerOptions) {
     this.provider = options.provider ?? 'cpu';
@@ -129,7 +130,9 @@ class GraphBuilder implements Lowering {
     if (source.kind === 'parameter') {
       const parameter = leaf as Parameter;
       const value = this.#options.weights?.get(parameter);
-      const name = this.#options.parameterNames?.get(parameter) ?? `p${this.#parameters.size}`;
+      // a store calls its parameters p0, p1, ...: what becomes part of the model must not take their names
+      const fresh = value ? `w${this.#weightCount++}` : `p${this.#parameters.size}`;
+      const name = this.#options.parameterNames?.get(parameter) ?? fresh;
       this.#names.set(leaf, name);
       if (value) {
         this.#initializers.set(name, value);
