@@ -66,6 +66,7 @@ export class ResNet extends Module implements Layer {
   readonly layer2: readonly ResidualBlock[];
   readonly layer3: readonly ResidualBlock[];
   readonly linear: Linear;
+  readonly #widths: readonly number[];
 
   constructor(options: ResNetOptions = {}) {
     super();
@@ -82,10 +83,11 @@ export class ResNet extends Module implements Layer {
     this.layer2 = stage(w1, w2, 2);
     this.layer3 = stage(w2, w3, 2);
     this.linear = new Linear(w3, classes);
+    this.#widths = [w1, w2, w3].flatMap((width) => Array<number>(blocksPerStage).fill(width));
   }
 
   /** Everything before the first block: [N, w1, H, W]. */
-  stem(x: Tensor): Tensor {
+  embed(x: Tensor): Tensor {
     return this.bn1.forward(this.conv1.forward(x)).relu();
   }
 
@@ -93,12 +95,27 @@ export class ResNet extends Module implements Layer {
     return [...this.layer1, ...this.layer2, ...this.layer3];
   }
 
-  /** Mean over positions: [N, C]. */
-  pool(h: Tensor): Tensor {
+  /** How many channels come out of each block. */
+  get featureWidths(): readonly number[] {
+    return this.#widths;
+  }
+
+  /** What a classifier after any block reads, the mean over positions: [N, C, H, W] → [N, C]. */
+  features(h: Tensor): Tensor {
     return h.mean([2, 3]);
   }
 
+  /** Features of the last block → logits. */
+  get head(): Linear {
+    return this.linear;
+  }
+
+  get classes(): number {
+    return this.linear.weight.size(0);
+  }
+
   forward(x: Tensor): Tensor {
-    return this.linear.forward(this.pool(this.blocks.reduce((h, block) => block.forward(h), this.stem(x))));
+    const h = this.blocks.reduce((h, block) => block.forward(h), this.embed(x));
+    return this.head.forward(this.features(h));
   }
 }
