@@ -2,6 +2,7 @@
 
 import type { Cases } from './case.ts';
 import * as elementwise from './elementwise.ts';
+import * as indexing from './indexing.ts';
 import * as matmul from './matmul.ts';
 import * as reduce from './reduce.ts';
 import * as shape from './shape.ts';
@@ -12,4 +13,11 @@ interface Family {
   readonly forwardCases: Cases;
 }
 
-export const families: { readonly [name: string]: Family } = { elementwise, matmul, reduce, shape, softmax };
+export const families: { readonly [name: string]: Family } = {
+  elementwise,
+  indexing,
+  matmul,
+  reduce,
+  shape,
+  softmax,
+};

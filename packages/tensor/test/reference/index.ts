@@ -1,6 +1,7 @@
 /** Every family's evaluators. Gradients use operators of other families, so all are there at once. */
 
 import './elementwise.ts';
+import './indexing.ts';
 import './matmul.ts';
 import './reduce.ts';
 import './shape.ts';
