@@ -9,11 +9,22 @@ import {
   type Tensor,
 } from '@working-papers/tensor';
 import { fanInUniform, normal, ones, uniform, zeros } from './initializers.ts';
-import { isTraining, Module, updateBuffer, Weight } from './module.ts';
+import { type Initializer, isTraining, Module, updateBuffer, Weight } from './module.ts';
 
 /** Anything with one tensor in and one out. */
 export interface Layer {
   forward(x: Tensor): Tensor;
+}
+
+/** First values other than PyTorch's. */
+export interface InitOptions {
+  readonly initWeight?: Initializer;
+  readonly initBias?: Initializer;
+}
+
+export interface LinearOptions extends InitOptions {
+  /** Default true. */
+  readonly bias?: boolean;
 }
 
 /** y = x Wᵀ + b: x [..., in] → [..., out]. */
@@ -21,10 +32,11 @@ export class Linear extends Module implements Layer {
   readonly weight: Weight;
   readonly bias?: Weight;
 
-  constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean } = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
-    this.weight = new Weight([outFeatures, inFeatures], fanInUniform);
-    if (options.bias ?? true) this.bias = biasFor(outFeatures, inFeatures);
+    const { bias = true, initWeight = fanInUniform, initBias = biasInit(inFeatures) } = options;
+    this.weight = new Weight([outFeatures, inFeatures], initWeight);
+    if (bias) this.bias = new Weight([outFeatures], initBias);
   }
 
   forward(x: Tensor): Tensor {
@@ -33,9 +45,9 @@ export class Linear extends Module implements Layer {
 }
 
 /** PyTorch draws a bias from the same range as the weight. */
-function biasFor(size: number, fanIn: number): Weight {
+function biasInit(fanIn: number): Initializer {
   const bound = 1 / Math.sqrt(fanIn);
-  return new Weight([size], uniform(-bound, bound));
+  return uniform(-bound, bound);
 }
 
 /** Convolution over one (`kernel` a number in an array of one) or two axes: x [N, in, ...] → [N, out, ...]. */
@@ -48,14 +60,15 @@ export class Conv extends Module implements Layer {
     inChannels: number,
     outChannels: number,
     kernel: readonly number[],
-    options: ConvOptions & { readonly bias?: boolean } = {},
+    options: ConvOptions & LinearOptions = {},
   ) {
     super();
-    const { bias = true, ...rest } = options;
+    const { bias = true, initWeight = fanInUniform, initBias, ...rest } = options;
     const perGroup = inChannels / (rest.groups ?? 1);
+    const taps = kernel.reduce((a, b) => a * b, 1);
     this.#options = rest;
-    this.weight = new Weight([outChannels, perGroup, ...kernel], fanInUniform);
-    if (bias) this.bias = biasFor(outChannels, perGroup * kernel.reduce((a, b) => a * b, 1));
+    this.weight = new Weight([outChannels, perGroup, ...kernel], initWeight);
+    if (bias) this.bias = new Weight([outChannels], initBias ?? biasInit(perGroup * taps));
   }
 
   forward(x: Tensor): Tensor {
@@ -73,14 +86,16 @@ export class ConvTranspose extends Module implements Layer {
     inChannels: number,
     outChannels: number,
     kernel: readonly number[],
-    options: ConvTransposeOptions & { readonly bias?: boolean } = {},
+    options: ConvTransposeOptions & LinearOptions = {},
   ) {
     super();
-    const { bias = true, ...rest } = options;
+    const { bias = true, initWeight = fanInUniform, initBias, ...rest } = options;
     const perGroup = outChannels / (rest.groups ?? 1);
+    const taps = kernel.reduce((a, b) => a * b, 1);
     this.#options = rest;
-    this.weight = new Weight([inChannels, perGroup, ...kernel], fanInUniform);
-    if (bias) this.bias = biasFor(outChannels, perGroup * kernel.reduce((a, b) => a * b, 1));
+    this.weight = new Weight([inChannels, perGroup, ...kernel], initWeight);
+    // PyTorch takes the second axis of the kernel for the inputs, also where it is the outputs
+    if (bias) this.bias = new Weight([outChannels], initBias ?? biasInit(perGroup * taps));
   }
 
   forward(x: Tensor): Tensor {
@@ -92,9 +107,9 @@ export class ConvTranspose extends Module implements Layer {
 export class Embedding extends Module {
   readonly weight: Weight;
 
-  constructor(count: number, size: number) {
+  constructor(count: number, size: number, options: Pick<InitOptions, 'initWeight'> = {}) {
     super();
-    this.weight = new Weight([count, size], normal());
+    this.weight = new Weight([count, size], options.initWeight ?? normal());
   }
 
   forward(indices: Tensor): Tensor {
