@@ -5,10 +5,10 @@ import { families } from './cases/index.ts';
 import './reference/index.ts';
 import { registered } from './reference/registry.ts';
 
+/** A name may be in several families: `logSumExp` is listed under `max`, which it is made of. */
 function namesIn(table: 'gradientCases' | 'forwardCases'): string[] {
-  return Object.values(families).flatMap((family) =>
-    Object.keys(family[table]).filter((name) => family[table][name]!.length > 0),
-  );
+  const entries = Object.values(families).flatMap((family) => Object.entries(family[table]));
+  return [...new Set(entries.filter(([, list]) => list.length > 0).map(([name]) => name))];
 }
 
 const all = [...operators().values()];

@@ -1,9 +1,12 @@
 /** All families of operator checks. A new family is a line here and one in `reference/index.ts`. */
 
+import * as activation from './activation.ts';
 import type { Cases } from './case.ts';
+import * as conv from './conv.ts';
 import * as elementwise from './elementwise.ts';
 import * as indexing from './indexing.ts';
 import * as matmul from './matmul.ts';
+import * as normalization from './normalization.ts';
 import * as reduce from './reduce.ts';
 import * as shape from './shape.ts';
 import * as softmax from './softmax.ts';
@@ -14,9 +17,12 @@ interface Family {
 }
 
 export const families: { readonly [name: string]: Family } = {
+  activation,
+  conv,
   elementwise,
   indexing,
   matmul,
+  normalization,
   reduce,
   shape,
   softmax,

@@ -1,8 +1,11 @@
 /** Every family's evaluators. Gradients use operators of other families, so all are there at once. */
 
+import './activation.ts';
+import './conv.ts';
 import './elementwise.ts';
 import './indexing.ts';
 import './matmul.ts';
+import './normalization.ts';
 import './reduce.ts';
 import './shape.ts';
 import './softmax.ts';
