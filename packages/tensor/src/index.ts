@@ -29,6 +29,7 @@ export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
 export { batchNorm, batchNormTraining, groupNorm, layerNorm, rmsNorm } from './ops/normalization.ts';
+export * from './ops/random.ts';
 export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
 export {
   concat,
@@ -49,4 +50,5 @@ export {
   unsqueeze,
 } from './ops/shape.ts';
 export * from './ops/softmax.ts';
+export { DeviceArray, keepOnDevice, type Resident } from './resident.ts';
 export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

@@ -7,6 +7,7 @@ import * as elementwise from './elementwise.ts';
 import * as indexing from './indexing.ts';
 import * as matmul from './matmul.ts';
 import * as normalization from './normalization.ts';
+import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as shape from './shape.ts';
 import * as softmax from './softmax.ts';
@@ -23,6 +24,7 @@ export const families: { readonly [name: string]: Family } = {
   indexing,
   matmul,
   normalization,
+  random,
   reduce,
   shape,
   softmax,

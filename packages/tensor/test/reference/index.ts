@@ -6,6 +6,7 @@ import './elementwise.ts';
 import './indexing.ts';
 import './matmul.ts';
 import './normalization.ts';
+import './random.ts';
 import './reduce.ts';
 import './shape.ts';
 import './softmax.ts';
