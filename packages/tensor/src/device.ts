@@ -5,13 +5,15 @@
 
 import { defaultProvider, defaultThreads, gpuStores, keepAlive, missing, providers, spawn } from '#runtime';
 import type { NdArray } from './array.ts';
+import { DeviceError } from './device-error.ts';
 import { evaluateDim, type Shape, showShape } from './dims.ts';
 import { lower, type Model } from './lower.ts';
 import type { Provider } from './operator.ts';
+import { DeviceArray, Resident } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
 import { type Parameter, Tensor } from './tensor.ts';
-import { type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
+import { type ArgumentsOf, type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
 
 export interface DeviceOptions {
   /** Where to run; default `cpu` in Node, `wasm` in a browser. */
@@ -20,11 +22,6 @@ export interface DeviceOptions {
   readonly threads?: number;
   /** In a browser: the address of the folder that holds onnxruntime-web's `.wasm` files. */
   readonly assets?: string;
-}
-
-/** A request that the device could not carry out. */
-export class DeviceError extends Error {
-  override readonly name = 'DeviceError';
 }
 
 /** Opens a device. Throws a DeviceError that says what to install when the provider is not there. */
@@ -65,9 +62,12 @@ export interface CompileOptions {
   readonly name?: string;
 }
 
-/** A compiled function: arrays in, arrays out, in the places where the traced function had tensors. */
+/**
+ * A compiled function: arrays in, arrays out, in the places where the traced function had tensors. What the function
+ * marked with `keepOnDevice` comes out as a `DeviceArray`; any argument may be one.
+ */
 export interface Compiled<A extends readonly unknown[], R> {
-  (...inputs: { [K in keyof A]: ArraysOf<A[K]> }): Promise<ArraysOf<R>>;
+  (...inputs: { [K in keyof A]: ArgumentsOf<A[K]> }): Promise<ArraysOf<R>>;
   readonly model: Model;
   dispose(): Promise<void>;
 }
@@ -168,7 +168,8 @@ export class Device {
     options: CompileOptions,
   ): Promise<Compiled<A, R>> {
     const { store, weights } = options;
-    const results = flattenTree(step.outputs as Tree);
+    const leaves = flattenTree(step.outputs as Tree<Tensor | Resident>);
+    const results = leaves.map((leaf) => (leaf instanceof Resident ? leaf.tensor : leaf));
     const updates = [...step.updates];
     for (const [parameter, value] of updates) {
       if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
@@ -183,6 +184,7 @@ export class Device {
       ...(parameterNames ? { parameterNames } : {}),
     });
     const outputs = model.outputs.slice(0, results.length);
+    const kept = outputs.filter((_, i) => leaves[i] instanceof Resident);
     let binding: StoreBinding | undefined;
     if (model.parameters.size > 0 || updates.length > 0) {
       if (!store) {
@@ -199,22 +201,35 @@ export class Device {
     }
     const session = this.newKey();
     await this.request(
-      { kind: 'session', session, model: model.bytes, outputs, binding, profile: options.profile },
+      { kind: 'session', session, model: model.bytes, outputs, kept, binding, profile: options.profile },
       [model.bytes.buffer],
     );
     const symbolsInOrder = inputs.flatMap((tree) => flattenTree(tree));
 
     const run = async (...trees: unknown[]): Promise<ArraysOf<R>> => {
-      const arrays = trees.flatMap((tree) => flattenTree(tree as Tree<NdArray>));
-      checkInputs(symbolsInOrder, arrays);
+      const arrays = trees.flatMap((tree) => flattenTree(tree as Tree<NdArray | DeviceArray>));
+      const free = checkInputs(symbolsInOrder, arrays);
       const feeds: Record<string, NdArray> = {};
+      const resident: Record<string, number> = {};
       symbolsInOrder.forEach((symbol, i) => {
         const { name } = symbol.source as { name: string };
-        if (model.inputs.has(name)) feeds[name] = arrays[i]!;
+        const array = arrays[i]!;
+        if (array instanceof DeviceArray) {
+          if (array.device !== this)
+            throw new DeviceError(`argument ${i} lies on another device: read it first`);
+          if (array.disposed) throw new DeviceError(`argument ${i} was disposed of`);
+          if (model.inputs.has(name)) resident[name] = array.key;
+        } else if (model.inputs.has(name)) feeds[name] = array;
       });
-      const reply = await this.request({ kind: 'run', session, feeds });
+      const keep = Object.fromEntries(kept.map((output) => [output, this.newKey()]));
+      const reply = await this.request({ kind: 'run', session, feeds, resident, keep });
       let at = 0;
-      return mapTree(step.outputs as Tree, () => reply[outputs[at++]!]!) as ArraysOf<R>;
+      return mapTree<Tensor | Resident, NdArray | DeviceArray>(step.outputs as Tree, ({ dtype, shape }) => {
+        const output = outputs[at++]!;
+        const key = keep[output];
+        if (key === undefined) return reply[output]!;
+        return new DeviceArray(this, key, { dtype, shape: shape.map((dim) => evaluateDim(dim, free)) });
+      }) as ArraysOf<R>;
     };
     return Object.assign(run, {
       model,
@@ -248,8 +263,14 @@ function symbols(specs: readonly unknown[]): readonly Tree[] {
   ) as readonly Tree[];
 }
 
-/** Wrong arguments are refused here: a kernel's own message would name neither argument nor expectation. */
-function checkInputs(wanted: readonly Tensor[], given: readonly NdArray[]): void {
+/**
+ * Wrong arguments are refused here: a kernel's own message would name neither argument nor expectation. Returns the
+ * values of the free dimensions.
+ */
+function checkInputs(
+  wanted: readonly Tensor[],
+  given: readonly (NdArray | DeviceArray)[],
+): ReadonlyMap<string, number> {
   if (wanted.length !== given.length) {
     throw new DeviceError(`${wanted.length} arrays are needed, ${given.length} were given`);
   }
@@ -264,6 +285,7 @@ function checkInputs(wanted: readonly Tensor[], given: readonly NdArray[]): void
       throw new DeviceError(`argument ${i} must be ${symbol}, got ${dtype}[${shape.join(',')}]`);
     }
   });
+  return free;
 }
 
 /** Named values on a device. Functions compiled with the store read and update them in place. */

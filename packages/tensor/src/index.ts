@@ -12,13 +12,13 @@ export {
   type Compiled,
   type CompileOptions,
   Device,
-  DeviceError,
   type DeviceOptions,
   type InputSpec,
   openDevice,
   type Step,
   Store,
 } from './device.ts';
+export { DeviceError } from './device-error.ts';
 export type { Dim, Shape } from './dims.ts';
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';

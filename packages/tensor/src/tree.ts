@@ -1,15 +1,27 @@
 /** Values in nested arrays and objects, as functions take and return them. */
 
 import type { NdArray } from './array.ts';
+import { type DeviceArray, Resident } from './resident.ts';
 import { Tensor } from './tensor.ts';
 
 export type Tree<T = Tensor> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> };
 
 /** The same tree with an array in every tensor's place. */
-export type ArraysOf<T> = T extends Tensor ? NdArray : { [K in keyof T]: ArraysOf<T[K]> };
+export type ArraysOf<T> = T extends Tensor
+  ? NdArray
+  : T extends Resident
+    ? DeviceArray
+    : { [K in keyof T]: ArraysOf<T[K]> };
+
+/** The arrays that can be given for a tree of tensors. */
+export type ArgumentsOf<T> = T extends Tensor ? NdArray | DeviceArray : { [K in keyof T]: ArgumentsOf<T[K]> };
 
 function isLeaf(value: unknown): boolean {
-  return value instanceof Tensor || (typeof value === 'object' && value !== null && 'shape' in value);
+  return (
+    value instanceof Tensor ||
+    value instanceof Resident ||
+    (typeof value === 'object' && value !== null && 'shape' in value)
+  );
 }
 
 /** The leaves (tensors, arrays, specs), depth first, object keys in their order. */

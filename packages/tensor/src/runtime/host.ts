@@ -27,14 +27,27 @@ export type Request =
       readonly session: number;
       readonly model: Uint8Array;
       readonly outputs: readonly string[];
+      /** Those of `outputs` that stay here. */
+      readonly kept: readonly string[];
       readonly binding: StoreBinding | undefined;
       readonly profile: string | undefined;
     }
-  | { readonly kind: 'run'; readonly session: number; readonly feeds: { readonly [name: string]: NdArray } }
+  | {
+      readonly kind: 'run';
+      readonly session: number;
+      readonly feeds: { readonly [name: string]: NdArray };
+      /** Further inputs: the stores in which earlier runs left them. */
+      readonly resident: { readonly [input: string]: number };
+      /** The stores to make of the outputs that stay here. */
+      readonly keep: { readonly [output: string]: number };
+    }
   | { readonly kind: 'release'; readonly session: number }
   | { readonly kind: 'put'; readonly store: number; readonly values: { readonly [key: string]: NdArray } }
   | { readonly kind: 'get'; readonly store: number; readonly keys: readonly string[] }
   | { readonly kind: 'drop'; readonly store: number };
+
+/** A result that stays is a store of this one entry. */
+export const residentKey = 'value';
 
 /** Arrays by output name or store key; nothing for requests that only act. */
 export type Reply = { readonly [name: string]: NdArray };
@@ -75,7 +88,7 @@ export class Host {
       case 'session':
         return this.#load(request);
       case 'run':
-        return this.#run(request.session, request.feeds);
+        return this.#run(request);
       case 'release':
         return this.#release(request.session);
       case 'put':
@@ -91,12 +104,13 @@ export class Host {
 
   async #load(request: Extract<Request, { kind: 'session' }>): Promise<Reply> {
     const { provider, threads, gpuStores } = this.#options;
-    const { binding } = request;
+    const { binding, kept } = request;
+    const staying = [...kept, ...(binding?.writes ?? []).map(([output]) => output)];
     const location =
-      gpuStores && binding
+      gpuStores && staying.length > 0
         ? {
             preferredOutputLocation: Object.fromEntries(
-              binding.writes.map(([output]) => [output, 'gpu-buffer' as const]),
+              staying.map((output) => [output, 'gpu-buffer' as const]),
             ),
           }
         : {};
@@ -119,10 +133,12 @@ export class Host {
     return {};
   }
 
-  async #run(id: number, arrays: { readonly [name: string]: NdArray }): Promise<Reply> {
-    const loaded = this.#sessions.get(id)!;
+  async #run(request: Extract<Request, { kind: 'run' }>): Promise<Reply> {
+    const loaded = this.#sessions.get(request.session)!;
     const feeds: Record<string, OrtTensor> = {};
-    for (const [name, array] of Object.entries(arrays)) feeds[name] = this.#toOrt(array);
+    for (const [name, array] of Object.entries(request.feeds)) feeds[name] = this.#toOrt(array);
+    for (const [name, store] of Object.entries(request.resident))
+      feeds[name] = this.#stores.get(store)!.get(residentKey)!.current;
     const fetches: Record<string, OrtTensor | null> = {};
     for (const name of loaded.outputs) fetches[name] = null;
     const { binding } = loaded;
@@ -151,7 +167,12 @@ export class Host {
       }
     }
     const reply: Record<string, NdArray> = {};
-    for (const name of loaded.outputs) reply[name] = await fromOrt(results[name] as OrtTensor);
+    for (const name of loaded.outputs) {
+      const result = results[name] as OrtTensor;
+      const store = request.keep[name];
+      if (store === undefined) reply[name] = await fromOrt(result);
+      else this.#stores.set(store, new Map([[residentKey, { current: result, next: undefined }]]));
+    }
     return reply;
   }
 
