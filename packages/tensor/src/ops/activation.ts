@@ -44,6 +44,7 @@ const softplusNode = activation<Record<string, never>>('softplus', {
 
 const rootHalf = Math.SQRT1_2;
 const rootTwoOverPi = Math.sqrt(2 / Math.PI);
+const cubic = 2 * rootTwoOverPi * 0.044715;
 
 /**
  * Exact GELU, x Φ(x) with Φ the normal distribution (Hendrycks and Gimpel 2016, arXiv 1606.08415).
@@ -66,16 +67,16 @@ const geluNode = activation<Record<string, never>>('gelu', {
 const geluTanhNode = activation<Record<string, never>>('geluTanh', {
   doc: 'GELU by its tanh approximation (ONNX Gelu, approximate tanh).',
   lower: (onnx, x) => onnx.emit('Gelu', [x], { approximate: { string: 'tanh' } }),
-  grad(g, x) {
-    // y = x σ(2u), u = √(2/π)(x + 0.044715 x³): y' = σ + x σ(1 − σ) 2u'
+  grad(g, x, y) {
+    // y = x σ(v), v = 2√(2/π)(x + 0.044715 x³): y' = σ + x σ(1 − σ) v' = σ + (y − yσ) v'
     const square = x.mul(x);
     const gate = square
-      .mul(2 * rootTwoOverPi * 0.044715)
+      .mul(cubic)
       .add(2 * rootTwoOverPi)
       .mul(x)
       .sigmoid();
-    const slope = square.mul(6 * rootTwoOverPi * 0.044715).add(2 * rootTwoOverPi);
-    return g.mul(gate.add(x.mul(gate.sub(gate.mul(gate))).mul(slope)));
+    const slope = square.mul(3 * cubic).add(2 * rootTwoOverPi);
+    return g.mul(y.sub(y.mul(gate)).mul(slope).add(gate));
   },
 });
 

@@ -21,12 +21,6 @@ export function asTensor(operand: Operand, like: Tensor): Tensor {
   return constant(operand, like.dtype === 'bool' ? 'float32' : like.dtype);
 }
 
-/** The number that a one-element constant holds, for rewrites; `undefined` for all else. */
-export function scalarValue(tensor: Tensor): number | undefined {
-  if (tensor.source?.kind !== 'constant' || tensor.rank !== 0 || tensor.dtype === 'float16') return undefined;
-  return Number(tensor.source.value.data[0]);
-}
-
 /** `value` in every element of `shape`. */
 export function full(shape: Shape, value: number, dtype: DType = 'float32'): Tensor {
   const scalar = constant(value, dtype);
@@ -41,11 +35,13 @@ export function ones(shape: Shape, dtype: DType = 'float32'): Tensor {
   return full(shape, 1, dtype);
 }
 
-/** Is this tensor zero everywhere, as far as the graph shows? Lets sums drop terms. */
-export function isZero(tensor: Tensor): boolean {
-  if (scalarValue(tensor) === 0) return true;
+/** The number in every element, where the graph shows it: lets sums and products drop terms. */
+export function uniformValue(tensor: Tensor): number | undefined {
   const { node } = tensor;
-  return (node?.operator.name === 'expand' || node?.operator.name === 'reshape') && isZero(node.inputs[0]!);
+  if (node?.operator.name === 'expand' || node?.operator.name === 'reshape')
+    return uniformValue(node.inputs[0]!);
+  if (tensor.source?.kind !== 'constant' || tensor.rank !== 0 || tensor.dtype === 'float16') return undefined;
+  return Number(tensor.source.value.data[0]);
 }
 
 const rangeOperator = defineOperator<{ start: number; step: number; count: Dim; dtype: DType }>({

@@ -5,7 +5,7 @@ import { broadcastShapes, type Shape, sameShape } from '../dims.ts';
 import { onnxType } from '../onnx.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
-import { asTensor, constant, isZero, type Operand, scalarValue } from './constant.ts';
+import { asTensor, constant, type Operand, uniformValue } from './constant.ts';
 import { defineMethods } from './methods.ts';
 
 /** Sums `gradient` over the axes that broadcasting added or stretched, back to `shape`. */
@@ -80,42 +80,37 @@ const powNodes = binary('pow', {
   ],
 });
 
-/** `true` when `value` is the scalar `expected` and leaves the other operand's shape and dtype as they are. */
-function is(value: Operand, expected: number): boolean {
-  return value === expected || (typeof value !== 'number' && scalarValue(value) === expected);
+/** Is `value` the number `expected` in every element, and `other` what broadcasting the two gives? */
+function isNeutral(value: Operand, expected: number, other: Operand): other is Tensor {
+  if (typeof other === 'number') return false;
+  if (typeof value === 'number') return value === expected;
+  if (value.dtype !== other.dtype || uniformValue(value) !== expected) return false;
+  const shape = broadcastShapes(value.shape, other.shape);
+  return shape !== undefined && sameShape(shape, other.shape);
 }
 
 /** a + b. */
 export function add(a: Operand, b: Operand): Tensor {
-  if (
-    typeof a !== 'number' &&
-    (is(b, 0) || (typeof b !== 'number' && isZero(b) && sameShape(a.shape, b.shape)))
-  )
-    return a;
-  if (
-    typeof b !== 'number' &&
-    (is(a, 0) || (typeof a !== 'number' && isZero(a) && sameShape(a.shape, b.shape)))
-  )
-    return b;
+  if (isNeutral(b, 0, a)) return a;
+  if (isNeutral(a, 0, b)) return b;
   return addNodes(a, b);
 }
 
 /** a − b. */
 export function sub(a: Operand, b: Operand): Tensor {
-  if (typeof a !== 'number' && is(b, 0)) return a;
-  return subNodes(a, b);
+  return isNeutral(b, 0, a) ? a : subNodes(a, b);
 }
 
 /** a · b. */
 export function mul(a: Operand, b: Operand): Tensor {
-  if (typeof a !== 'number' && is(b, 1)) return a;
-  if (typeof b !== 'number' && is(a, 1)) return b;
+  if (isNeutral(b, 1, a)) return a;
+  if (isNeutral(a, 1, b)) return b;
   return mulNodes(a, b);
 }
 
 /** a / b. */
 export function div(a: Operand, b: Operand): Tensor {
-  if (typeof a !== 'number' && is(b, 1)) return a;
+  if (isNeutral(b, 1, a)) return a;
   // One multiplication by a reciprocal is cheaper than a division per element; exact for powers of two.
   if (
     typeof a !== 'number' &&
@@ -130,12 +125,12 @@ export function div(a: Operand, b: Operand): Tensor {
 
 /** a to the power b. Squares, roots and reciprocals become cheaper nodes. */
 export function pow(a: Operand, b: Operand): Tensor {
-  if (typeof a !== 'number') {
-    if (is(b, 1)) return a;
-    if (is(b, 2)) return mul(a, a);
-    if (is(b, 0.5)) return a.sqrt();
-    if (is(b, -1)) return a.reciprocal();
-    if (is(b, 0)) return constant(1, a.dtype).expand(a.shape);
+  if (typeof a !== 'number' && typeof b === 'number') {
+    if (b === 1) return a;
+    if (b === 2) return mul(a, a);
+    if (b === 0.5) return a.sqrt();
+    if (b === -1) return a.reciprocal();
+    if (b === 0) return constant(1, a.dtype).expand(a.shape);
   }
   return powNodes(a, b);
 }
