@@ -72,7 +72,7 @@ function print(polynomial: Polynomial): Dim {
 
 /** The canonical form of a dimension as a user wrote it. */
 export function canonical(dim: Dim): Dim {
-  return typeof dim === 'number' ? dim : print(parse(dim));
+  return print(parse(dim));
 }
 
 export function addDims(a: Dim, b: Dim): Dim {
