@@ -1,67 +1,72 @@
-/** Training losses, as scalars over a batch. */
+/** Training losses, as scalars over a batch. What a mask leaves out may be anything, infinities included. */
 
-import { constant, oneHot, type Tensor, where } from '@working-papers/tensor';
+import { type Tensor, where } from '@working-papers/tensor';
 
-export interface CrossEntropyOptions {
+export type Reduction = 'mean' | 'sum' | 'none';
+
+export interface LossOptions {
+  /** 1 or true where a value counts, in the shape of the losses (or one that broadcasts to it). */
+  readonly mask?: Tensor;
+  /** `none` keeps the losses apart; default `mean` over those that count. */
+  readonly reduction?: Reduction;
+}
+
+export interface CrossEntropyOptions extends LossOptions {
   /** Share of the target spread evenly over all classes (Szegedy et al. 2016, arXiv 1512.00567). */
   readonly labelSmoothing?: number;
-  /** 1 or true where a row counts, in the targets' shape. */
-  readonly mask?: Tensor;
-  /** `none` keeps one value a row; default `mean` over rows that count. */
-  readonly reduction?: 'mean' | 'sum' | 'none';
 }
 
-/** −log softmax(logits)[target]: logits [..., K], integer targets [...]. */
+/**
+ * −log softmax(logits)[target]: logits [..., K], integer targets [...]. A logit of −∞ rules a class out. Targets
+ * outside [0, K) are refused by the run unless masked.
+ */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { labelSmoothing = 0, mask } = options;
-  const logs = logits.logSoftmax(-1);
-  const picked = logs
-    .mul(oneHot(targets, logits.size(-1), { dtype: logits.dtype }))
-    .sum(-1)
-    .neg();
-  const rows =
+  const logs = keep(logits, mask?.unsqueeze(-1)).logSoftmax(-1);
+  const picked = logs.takeAlongAxis(keep(targets, mask).unsqueeze(-1)).squeeze(-1).neg();
+  const losses =
     labelSmoothing === 0 ? picked : picked.mul(1 - labelSmoothing).sub(logs.mean(-1).mul(labelSmoothing));
-  return reduce(rows, mask, options.reduction);
+  return reduce(losses, options);
 }
 
-/** Binary cross-entropy of σ(logits) with targets in [0, 1], stable for large logits. */
-export function bceWithLogits(
-  logits: Tensor,
-  targets: Tensor,
-  options: {
-    readonly positiveWeight?: Tensor | number;
-    readonly mask?: Tensor;
-    readonly reduction?: 'mean' | 'sum' | 'none';
-  } = {},
-): Tensor {
+export interface BceOptions extends LossOptions {
+  /** Factor of the loss where the target is 1. */
+  readonly positiveWeight?: Tensor | number;
+}
+
+/** Binary cross-entropy of σ(logits) with targets in [0, 1], element by element; stable for large logits. */
+export function bceWithLogits(logits: Tensor, targets: Tensor, options: BceOptions = {}): Tensor {
   // −t log σ(z) = t softplus(−z) and −(1 − t) log(1 − σ(z)) = (1 − t) softplus(z)
   const { positiveWeight = 1 } = options;
-  const positive = targets.mul(logits.neg().softplus()).mul(positiveWeight);
-  const negative = targets.neg().add(1).mul(logits.softplus());
-  return reduce(positive.add(negative), options.mask, options.reduction);
+  const z = keep(logits, options.mask);
+  const positive = targets.mul(z.neg().softplus()).mul(positiveWeight);
+  const negative = targets.neg().add(1).mul(z.softplus());
+  return reduce(positive.add(negative), options);
 }
 
-/** Mean squared error. */
-export function mse(prediction: Tensor, target: Tensor, options: { readonly mask?: Tensor } = {}): Tensor {
-  const difference = prediction.sub(target);
-  return reduce(difference.mul(difference), options.mask, 'mean');
+/** Squared error, element by element. */
+export function mse(prediction: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const difference = keep(prediction.sub(target), options.mask);
+  return reduce(difference.mul(difference), options);
 }
 
-/** KL(target ‖ prediction) from log-probabilities [..., K], mean over rows. */
-export function klDivergence(predictionLogs: Tensor, targetLogs: Tensor): Tensor {
-  return targetLogs.exp().mul(targetLogs.sub(predictionLogs)).sum(-1).mean();
+/** KL(target ‖ prediction) from log-probabilities [..., K], row by row; a target's probability may be 0. */
+export function klDivergence(predictionLogs: Tensor, targetLogs: Tensor, options: LossOptions = {}): Tensor {
+  const mask = options.mask?.unsqueeze(-1);
+  const probabilities = keep(targetLogs, mask).exp();
+  const logs = where(probabilities.greater(0), targetLogs, 0);
+  return reduce(probabilities.mul(keep(logs.sub(predictionLogs), mask)).sum(-1), options);
 }
 
-function reduce(
-  values: Tensor,
-  mask: Tensor | undefined,
-  reduction: 'mean' | 'sum' | 'none' = 'mean',
-): Tensor {
-  const weights = mask?.cast(values.dtype);
-  // where, not a product: what is masked may be infinite
-  const kept =
-    mask && weights ? where(mask.cast('bool'), values.mul(weights), constant(0, values.dtype)) : values;
+/** Zeros where the mask says no, before anything is computed: 0 · ∞ further on would be NaN, in gradients too. */
+function keep(values: Tensor, mask: Tensor | undefined): Tensor {
+  return mask ? where(mask.cast('bool'), values, 0) : values;
+}
+
+function reduce(losses: Tensor, { mask, reduction = 'mean' }: LossOptions): Tensor {
+  const weights = mask?.cast(losses.dtype).expand(losses.shape);
+  const kept = weights ? losses.mul(weights) : losses;
   if (reduction === 'none') return kept;
   if (reduction === 'sum') return kept.sum();
-  return weights ? kept.sum().div(weights.expand(values.shape).sum().maximum(1)) : kept.mean();
+  return weights ? kept.sum().div(weights.sum().maximum(1)) : kept.mean();
 }

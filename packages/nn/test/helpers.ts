@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import {
-  type CompileOptions,
   type Device,
+  type InputSpec,
   type NdArray,
   ndarray,
   openDevice,
@@ -29,13 +29,9 @@ export async function evaluate(
   inputs: readonly NdArray[],
   weights?: ReadonlyMap<Parameter, NdArray>,
 ): Promise<number[]> {
-  const options: CompileOptions = weights ? { weights } : {};
-  const specs = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
-  const compiled = await device.compile((...tensors: Tensor[]) => f(...tensors), {
-    ...options,
-    inputs: specs,
-  } as never);
-  const result = (await (compiled as (...arrays: NdArray[]) => Promise<NdArray>)(...inputs)) as NdArray;
+  const specs: InputSpec[] = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  const compiled = await device.compile(f, { inputs: specs, ...(weights && { weights }) });
+  const result = await compiled(...inputs);
   await compiled.dispose();
   return toNumbers(result);
 }
