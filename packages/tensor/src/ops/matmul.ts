@@ -6,7 +6,7 @@ import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { unbroadcast } from './elementwise.ts';
 import { defineMethods } from './methods.ts';
-import { transposition } from './shape.ts';
+import { lowerReshape, transposition } from './shape.ts';
 
 interface MatmulAttributes {
   readonly transA: boolean;
@@ -76,14 +76,9 @@ function lowerMatmul(
   }
   if (tb.rank === 2 && !transA && (transB || bias !== undefined)) {
     // All rows of the batch against one matrix: a single Gemm, reshapes are free.
-    const rows = onnx.emit('Reshape', [a!, onnx.ints([-1, ta.size(-1)])]);
+    const rows = lowerReshape(onnx, a!, [productOf(ta.shape.slice(0, -1)), ta.dim(-1)]);
     const flat = onnx.emit('Gemm', [rows, b!, ...rest], trans);
-    const shape = outputs[0]!.shape;
-    const free = shape.filter((dim) => typeof dim !== 'number').length;
-    return onnx.emit('Reshape', [
-      flat,
-      free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape),
-    ]);
+    return lowerReshape(onnx, flat, outputs[0]!.shape);
   }
   const y = lowerProduct(onnx, a!, b!, { transA, transB, rank: ta.rank, rankB: tb.rank, dtype: ta.dtype });
   return bias === undefined ? y : onnx.emit('Add', [y, bias]);

@@ -12,7 +12,7 @@ import {
   showShape,
   subDims,
 } from '../dims.ts';
-import { apply, applyMany, defineOperator, type Operator, refuse } from '../operator.ts';
+import { apply, applyMany, defineOperator, type Lowering, type Operator, refuse } from '../operator.ts';
 import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
 import { zeros } from './constant.ts';
 import { unbroadcast } from './elementwise.ts';
@@ -22,15 +22,20 @@ const reshapeOperator = defineOperator<{ shape: Shape }>({
   name: 'reshape',
   doc: 'The same elements in another shape (ONNX Reshape).',
   infer: ([x], { shape }) => ({ shape, dtype: x!.dtype }),
-  lower(onnx, [x], { attributes: { shape } }) {
-    const free = shape.filter((dim) => typeof dim !== 'number').length;
-    const target =
-      free === 1 ? onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1))) : onnx.shape(shape);
-    // without allowzero a 0 in the target means "as in the input"
-    return onnx.emit('Reshape', [x!, target], shape.includes(0) ? { allowzero: { int: 1 } } : {});
-  },
+  lower: (onnx, [x], { attributes: { shape } }) => lowerReshape(onnx, x!, shape),
   grad: ([g], { inputs }) => [g!.reshape(inputs[0]!.shape)],
 });
+
+/** Emits a Reshape to a shape that may hold free dimensions; any of its dimensions may be 0. */
+export function lowerReshape(onnx: Lowering, x: string, shape: Shape): string {
+  const free = shape.filter((dim) => typeof dim !== 'number').length;
+  if (free === 1 && !shape.includes(0)) {
+    return onnx.emit('Reshape', [x, onnx.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1)))]);
+  }
+  // Without allowzero a 0 means "as in the input", and a free dimension may turn out to be 0.
+  const zero = free > 0 || shape.includes(0);
+  return onnx.emit('Reshape', [x, onnx.shape(shape)], zero ? { allowzero: { int: 1 } } : {});
+}
 
 /** The elements of x in row-major order in another shape; one dimension may be −1, which is what is left. */
 export function reshape(x: Tensor, shape: Shape): Tensor {

@@ -46,6 +46,7 @@ export const gradientCases: Cases = {
       a.slice(0, 0, undefined, 2).matmul(b.slice(1, 1, undefined, 2)),
     ),
     product('the inner axis is empty', [2, 0], [0, 3], (a, b) => a.matmul(b).add(1)),
+    product('batched, the inner axis is empty', [2, 2, 0], [3, 0], (a, b) => a.matmul(b.transpose()).add(1)),
     product('no rows', [0, 3], [3, 2]),
     product('an empty batch', [0, 2, 3], [3, 2]),
     { name: 'a tensor with itself', f: (x) => x!.matmul(x!), inputs: [normal([3, 3])], secondOrder: true },
