@@ -180,6 +180,7 @@ export class Device {
     const model = lower([...results, ...updates.map(([, value]) => value)], {
       provider: this.provider,
       name: options.name ?? 'graph',
+      arguments: inputs.flatMap((tree) => flattenTree(tree)),
       ...(weights ? { weights } : {}),
       ...(parameterNames ? { parameterNames } : {}),
     });

@@ -29,6 +29,8 @@ export interface LowerOptions {
   readonly weights?: ReadonlyMap<Parameter, NdArray>;
   /** ONNX names of the other parameters; without one they are `p0`, `p1`, ... */
   readonly parameterNames?: ReadonlyMap<Parameter, string>;
+  /** All arguments: those that nothing computes with can still say what a free dimension is. */
+  readonly arguments?: readonly Tensor[];
   /** Names for the outputs; default `out0`, `out1`, ... */
   readonly outputNames?: readonly string[];
 }
@@ -237,13 +239,18 @@ class GraphBuilder implements Lowering {
   }
 
   #readDim(name: string): string {
+    const has = ({ shape }: { readonly shape: Shape }): boolean => shape.includes(name);
+    if (![...this.#inputs.values()].some(has)) {
+      const argument = this.#options.arguments?.find(has);
+      if (argument) this.#leaf(argument);
+    }
     for (const input of this.#inputs.values()) {
       const axis = input.shape.indexOf(name);
       if (axis < 0) continue;
       const size = this.emit('Shape', [input.name], { start: { int: axis }, end: { int: axis + 1 } });
       return this.emit('Squeeze', [size, this.ints([0])]);
     }
-    throw new RangeError(`dimension '${name}' is an axis of no argument that the graph uses`);
+    throw new RangeError(`dimension '${name}' is an axis of no argument`);
   }
 }
 
