@@ -36,8 +36,8 @@ export function gradients(output: Tensor, wrt: readonly Tensor[], seed?: Tensor)
   if (!seed && output.rank !== 0) {
     throw new TensorError(`gradients: ${output} is not a scalar: reduce it (sum, mean) or give a seed`);
   }
-  if (seed && !sameShape(seed.shape, output.shape)) {
-    throw new TensorError(`gradients: the seed ${seed} has not the shape of ${output}`);
+  if (seed && !(sameShape(seed.shape, output.shape) && seed.dtype === output.dtype)) {
+    throw new TensorError(`gradients: the seed ${seed} has not the shape and dtype of ${output}`);
   }
   const order = topologicalOrder([output]);
 
