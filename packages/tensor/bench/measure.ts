@@ -8,7 +8,16 @@ import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { topologicalOrder } from '../src/autodiff.ts';
-import { type Compiled, type Device, gradients, type NdArray, openDevice, Parameter, Tensor, zerosArray } from '../src/index.ts';
+import {
+  type Compiled,
+  type Device,
+  gradients,
+  type NdArray,
+  openDevice,
+  Parameter,
+  Tensor,
+  zerosArray,
+} from '../src/index.ts';
 import { Net, type Workload, workloads } from './workloads.ts';
 
 export interface Measurement {
@@ -97,7 +106,9 @@ async function workloadCall(on: Device, workload: Workload, what: string): Promi
       Array.from({ length: optimizer === 'adamw' ? 2 : 1 }, () => new Parameter(parameter.shape as number[])),
     ]),
   );
-  const zeros = [...buffers.values()].flat().map((buffer) => [buffer, zerosArray(buffer.shape as number[])] as const);
+  const zeros = [...buffers.values()]
+    .flat()
+    .map((buffer) => [buffer, zerosArray(buffer.shape as number[])] as const);
   const store = await on.store(new Map([...net.values, ...zeros]));
   const step = (...symbols: readonly Tensor[]) => {
     const { loss } = forward(symbols);

@@ -60,7 +60,11 @@ function integers(count: number, below: number): number[] {
 }
 
 function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  return logits.logSoftmax().mul(oneHot(labels, logits.size(-1))).sum().mul(-1 / labels.size(0));
+  return logits
+    .logSoftmax()
+    .mul(oneHot(labels, logits.size(-1)))
+    .sum()
+    .mul(-1 / labels.size(0));
 }
 
 /** Multi-head attention of x [B, T, D], queries, keys and values from one product. */
@@ -75,7 +79,9 @@ function attention(net: Net, x: Tensor, heads: number, causal: boolean): Tensor 
     .map((part) => part.squeeze(0)) as [Tensor, Tensor, Tensor];
   let scores = q.mul(1 / Math.sqrt(size)).matmul(k.transpose());
   if (causal) {
-    const mask = Float32Array.from({ length: time * time }, (_, i) => (i % time > Math.floor(i / time) ? -1e9 : 0));
+    const mask = Float32Array.from({ length: time * time }, (_, i) =>
+      i % time > Math.floor(i / time) ? -1e9 : 0,
+    );
     scores = scores.add(constant(ndarray(mask, [time, time])));
   }
   const mixed = scores.softmax().matmul(v); // (B, H, T, size)
@@ -107,9 +113,18 @@ const dit: Workload = {
   title: 'DiT, 8 blocks, width 256, 64 x 64 tokens, AdamW',
   optimizer: 'adamw',
   inputs: [
-    ndarray(Float32Array.from({ length: 64 * 64 * 12 }, (_, i) => Math.sin(i)), [64, 64, 12]),
-    ndarray(Float32Array.from({ length: 64 * 256 }, (_, i) => Math.cos(i)), [64, 256]),
-    ndarray(Float32Array.from({ length: 64 * 64 * 12 }, (_, i) => Math.sin(i * 0.7)), [64, 64, 12]),
+    ndarray(
+      Float32Array.from({ length: 64 * 64 * 12 }, (_, i) => Math.sin(i)),
+      [64, 64, 12],
+    ),
+    ndarray(
+      Float32Array.from({ length: 64 * 256 }, (_, i) => Math.cos(i)),
+      [64, 256],
+    ),
+    ndarray(
+      Float32Array.from({ length: 64 * 64 * 12 }, (_, i) => Math.sin(i * 0.7)),
+      [64, 64, 12],
+    ),
   ],
   build(net, [patches, condition, target]) {
     const modulate = (x: Tensor, shift: Tensor, scale: Tensor) => x.layerNorm().mul(scale.add(1)).add(shift);
@@ -123,7 +138,10 @@ const dit: Workload = {
       x = x.add(attention(net, modulate(x, shift1, scale1), 4, false).mul(gate1));
       x = x.add(mlp(net, modulate(x, shift2, scale2)).mul(gate2));
     }
-    const [shift, scale] = net.linear(gate, 2 * 256).unsqueeze(1).split(2, 2) as [Tensor, Tensor];
+    const [shift, scale] = net
+      .linear(gate, 2 * 256)
+      .unsqueeze(1)
+      .split(2, 2) as [Tensor, Tensor];
     const output = net.linear(modulate(x, shift, scale), 12);
     const error = output.sub(target!);
     return { output, loss: error.mul(error).mean() };
@@ -134,7 +152,10 @@ const resnet: Workload = {
   title: 'ResNet-20, 128 pictures of 32 x 32, SGD',
   optimizer: 'sgd',
   inputs: [
-    ndarray(Float32Array.from({ length: 128 * 3 * 1024 }, (_, i) => Math.sin(i * 0.37)), [128, 3, 32, 32]),
+    ndarray(
+      Float32Array.from({ length: 128 * 3 * 1024 }, (_, i) => Math.sin(i * 0.37)),
+      [128, 3, 32, 32],
+    ),
     ndarray(integers(128, 10), [128], 'int64'),
   ],
   build(net, [pictures, labels], training) {
@@ -143,7 +164,9 @@ const resnet: Workload = {
       const y = x.conv(kernel, undefined, { padding: 1, stride });
       const [scale, shift] = [net.parameter([out], 0, 1), net.parameter([out], 0)];
       const [mean, variance] = [net.parameter([out], 0), net.parameter([out], 0, 1)];
-      return training ? batchNormTraining(y, scale, shift).output : batchNorm(y, scale, shift, mean, variance);
+      return training
+        ? batchNormTraining(y, scale, shift).output
+        : batchNorm(y, scale, shift, mean, variance);
     };
     let x = unit(pictures!, 16, 1).relu();
     for (const [stage, width] of [16, 32, 64].entries()) {
@@ -153,7 +176,10 @@ const resnet: Workload = {
         const shortcut =
           stride === 1
             ? x
-            : x.slice(2, 0, undefined, 2).slice(3, 0, undefined, 2).pad([[1, width / 4, width / 4]]);
+            : x
+                .slice(2, 0, undefined, 2)
+                .slice(3, 0, undefined, 2)
+                .pad([[1, width / 4, width / 4]]);
         x = inner.add(shortcut).relu();
       }
     }
@@ -166,7 +192,10 @@ const perceptron: Workload = {
   title: 'MLP 784-512-512-10, 256 rows, SGD',
   optimizer: 'sgd',
   inputs: [
-    ndarray(Float32Array.from({ length: 256 * 784 }, (_, i) => Math.sin(i * 0.11)), [256, 784]),
+    ndarray(
+      Float32Array.from({ length: 256 * 784 }, (_, i) => Math.sin(i * 0.11)),
+      [256, 784],
+    ),
     ndarray(integers(256, 10), [256], 'int64'),
   ],
   build(net, [rows, labels]) {
