@@ -29,8 +29,10 @@ export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
 export { batchNorm, batchNormTraining, groupNorm, layerNorm, rmsNorm } from './ops/normalization.ts';
+export * from './ops/pool.ts';
 export * from './ops/random.ts';
 export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
+export * from './ops/resize.ts';
 export {
   concat,
   dilate,

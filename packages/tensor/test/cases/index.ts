@@ -7,8 +7,10 @@ import * as elementwise from './elementwise.ts';
 import * as indexing from './indexing.ts';
 import * as matmul from './matmul.ts';
 import * as normalization from './normalization.ts';
+import * as pool from './pool.ts';
 import * as random from './random.ts';
 import * as reduce from './reduce.ts';
+import * as resize from './resize.ts';
 import * as shape from './shape.ts';
 import * as softmax from './softmax.ts';
 
@@ -24,8 +26,10 @@ export const families: { readonly [name: string]: Family } = {
   indexing,
   matmul,
   normalization,
+  pool,
   random,
   reduce,
+  resize,
   shape,
   softmax,
 };
