@@ -89,8 +89,8 @@ async function workloadCall(on: Device, workload: Workload, what: string): Promi
   const probes = inputs.map((type, i) => new Tensor(type, { kind: 'input', name: `probe${i}` }));
   const forwardOperations = countOperations(forward(probes).output);
   const options = { inputs, ...(profile ? { profile } : {}) };
-  const finish = (run: Compiled<readonly unknown[], unknown>, operations: number): Call => ({
-    call: () => (run as unknown as (...arrays: readonly NdArray[]) => Promise<unknown>)(...workload.inputs),
+  const finish = (run: Compiled<Tensor[], Tensor>, operations: number): Call => ({
+    call: () => run(...workload.inputs),
     operations,
     nodes: run.model.nodeCount,
     dispose: () => run.dispose(),

@@ -20,6 +20,7 @@ export {
 } from './device.ts';
 export { DeviceError } from './device-error.ts';
 export type { Dim, Shape } from './dims.ts';
+export { type Jitted, jit } from './jit.ts';
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
 export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
