@@ -93,7 +93,9 @@ export class Device {
     this.threads = threads;
     this.#port = port;
     port.onAnswer((answer) => {
-      const waiter = this.#waiting.get(answer.id)!;
+      const waiter = this.#waiting.get(answer.id);
+      // closing turned all waiters away; an answer may have been on its way
+      if (!waiter) return;
       this.#waiting.delete(answer.id);
       if ('error' in answer) waiter.reject(new DeviceError(answer.error));
       else waiter.resolve(answer.reply);

@@ -77,6 +77,9 @@ test('an array of a closed device can be disposed of', async () => {
   const short = await openDevice({ threads: 1 });
   const keep = await short.compile((x) => keepOnDevice(x.mul(2)), { inputs: [rows] });
   const h = await keep(ndarray([1, 2, 3], [1, 3]));
+  const later = await keep(ndarray([1, 2, 3], [1, 3]));
+  // freed while the device closes: its answer finds nobody waiting
+  later.dispose();
   await short.close();
   h.dispose();
 });
