@@ -10,12 +10,7 @@ import type { Random } from '@working-papers/nn/random';
 import { cosine, warmup } from '@working-papers/nn/schedules';
 import { type Batch, Trainer } from '@working-papers/nn/trainer';
 import { type Device, type NdArray, ndarray } from '@working-papers/tensor';
-
-/** Channel statistics of CIFAR-10's training pictures, as the paper's release has them. */
-export const normalization = {
-  mean: [0.4914, 0.4822, 0.4465],
-  std: [0.24703, 0.24348, 0.26158],
-} as const;
+import { normalization } from './normalization.ts';
 
 const size = 32;
 const plane = size * size;
