@@ -190,10 +190,14 @@ export class Host {
       slots = new Map();
       this.#stores.set(store, slots);
     }
+    const taken = new Set<ArrayBufferLike>();
     for (const [key, array] of Object.entries(values)) {
       const old = slots.get(key);
       if (old) disposeSlot(old);
-      slots.set(key, { current: this.#toOrt(array), next: undefined });
+      // steps write into these buffers: two parameters that start as one array must not share it
+      const data = taken.has(array.data.buffer) ? array.data.slice() : array.data;
+      taken.add(data.buffer);
+      slots.set(key, { current: this.#toOrt({ ...array, data }), next: undefined });
     }
     return {};
   }
