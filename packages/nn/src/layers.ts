@@ -210,7 +210,9 @@ export class BatchNorm extends Module implements Layer {
     const { output, mean, variance } = batchNormTraining(x, this.weight, this.bias, this.#epsilon);
     const count = (x.shape as number[]).reduce((a, b) => a * b, 1) / x.size(1);
     const move = (average: Weight, value: Tensor) =>
-      updateBuffer(average, average.mul(1 - this.#momentum).add(value.stopGradient().mul(this.#momentum)));
+      updateBuffer(average, (old) =>
+        old.mul(1 - this.#momentum).add(value.stopGradient().mul(this.#momentum)),
+      );
     move(this.runningMean, mean);
     move(this.runningVar, variance.mul(count / Math.max(1, count - 1)));
     return output;

@@ -8,7 +8,10 @@ import { writeAtomically } from './atomic.ts';
 export type LogRecord = Readonly<Record<string, unknown>>;
 
 export interface Log {
-  /** Appends a line; a process that is killed afterwards has written it. NaN and infinities become strings. */
+  /**
+   * Appends a line; a process that is killed afterwards has written it. NaN and infinities become strings.
+   * Throws an Error that names the file and keeps the system's `code`.
+   */
   write(record: LogRecord): void;
   /** Makes the lines so far survive a power cut. */
   flush(): void;
@@ -25,7 +28,13 @@ export async function openLog(path: string, keep?: (record: LogRecord) => boolea
   const file = openSync(path, 'a');
   return {
     write: (record) => {
-      writeSync(file, toLine(record));
+      const line = Buffer.from(toLine(record));
+      try {
+        for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        throw Object.assign(new Error(`cannot write ${path}: ${message}`, { cause: error }), { code });
+      }
     },
     flush: () => fsyncSync(file),
     close: () => closeSync(file),

@@ -101,7 +101,8 @@ export function stateShapes(module: Module): Map<string, readonly number[]> {
 
 /**
  * Weights of a module from a checkpoint's tensors. Throws a NameMismatchError that lists missing, unexpected and
- * mis-shaped names; `rename` maps names of the checkpoint to the module's (undefined leaves a tensor out).
+ * mis-shaped names, and a TypeError for another dtype; `rename` maps names of the checkpoint to the module's
+ * (undefined leaves a tensor out).
  */
 export function loadStateDict(
   module: Module,
@@ -111,7 +112,14 @@ export function loadStateDict(
   const found = new Map([...dict].map(([name, array]) => [name, array.shape]));
   const pairs = matchNames(stateShapes(module), found, options);
   const values = new Map<Parameter, NdArray>();
-  for (const [name, weight] of module.namedWeights()) values.set(weight, dict.get(pairs.get(name)!)!);
+  for (const [name, weight] of module.namedWeights()) {
+    const value = dict.get(pairs.get(name)!)!;
+    if (value.dtype !== weight.dtype) {
+      const { file = 'checkpoint' } = options;
+      throw new TypeError(`${file}: ${name} is ${value.dtype}, expected ${weight.dtype}`);
+    }
+    values.set(weight, value);
+  }
   return values;
 }
 
@@ -172,7 +180,7 @@ export function nextDraw(): { seed: Tensor; stream: number } {
   return { seed: training.seed, stream: training.draws++ };
 }
 
-/** Records the new value of a buffer; the training step writes it. */
-export function updateBuffer(buffer: Parameter, value: Tensor): void {
-  training?.updates.set(buffer, value);
+/** Records the new value of a buffer, computed from the one so far; the training step writes the last. */
+export function updateBuffer(buffer: Parameter, next: (value: Tensor) => Tensor): void {
+  training?.updates.set(buffer, next(training.updates.get(buffer) ?? buffer));
 }

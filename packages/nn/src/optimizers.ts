@@ -27,6 +27,8 @@ export interface OptimizerOptions {
 }
 
 export interface Optimizer {
+  /** What a resumed run must have in common with the run it continues, as JSON. */
+  settings(weights: ReadonlyMap<string, Weight>): { readonly [name: string]: unknown };
   /** Numbers for one step, computed outside the graph in double precision; `step` counts from 1. */
   scalars(step: number, learningRate: number): number[];
   /** The optimiser's state for these weights, by checkpoint name. */
@@ -39,10 +41,22 @@ export interface Optimizer {
   ): Map<Parameter, Tensor>;
 }
 
-function group(options: OptimizerOptions, { name, weight }: Trained): Required<Group> {
+function group(options: OptimizerOptions, name: string, weight: Weight): Required<Group> {
   const { learningRateScale = 1, weightDecay = options.weightDecay ?? 0 } =
     options.groups?.(name, weight) ?? {};
   return { learningRateScale, weightDecay };
+}
+
+/** What `groups` decided, as the names of each distinct group. */
+function groupSettings(options: OptimizerOptions, weights: ReadonlyMap<string, Weight>) {
+  const groups: { [settings: string]: string[] } = {};
+  for (const [name, weight] of weights) {
+    const { learningRateScale, weightDecay } = group(options, name, weight);
+    const key = `learning rate × ${learningRateScale}, weight decay ${weightDecay}`;
+    groups[key] ??= [];
+    groups[key].push(name);
+  }
+  return groups;
 }
 
 /** Decay for matrices and kernels only: biases, norms and other vectors are left alone. */
@@ -59,13 +73,18 @@ export interface SgdOptions extends OptimizerOptions {
 export function sgd(options: SgdOptions = {}): Optimizer {
   const { momentum = 0, nesterov = false } = options;
   return {
+    settings: (weights) => ({
+      optimizer: 'sgd',
+      momentum,
+      nesterov,
+      groups: groupSettings(options, weights),
+    }),
     scalars: (_, learningRate) => [learningRate],
     state: (weights) => (momentum === 0 ? new Map() : stateFor(weights, ['momentum_buffer'])),
     update(trained, state, scalars) {
       const updates = new Map<Parameter, Tensor>();
-      for (const each of trained) {
-        const { name, weight, gradient } = each;
-        const { learningRateScale, weightDecay } = group(options, each);
+      for (const { name, weight, gradient } of trained) {
+        const { learningRateScale, weightDecay } = group(options, name, weight);
         const rate = scalars.select(0, 0).mul(learningRateScale);
         let direction = weightDecay === 0 ? gradient : gradient.add(weight.mul(weightDecay));
         const buffer = state.get(`${name}.momentum_buffer`);
@@ -100,6 +119,12 @@ function adamLike(options: AdamOptions, decoupled: boolean): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   const epsilon = options.epsilon ?? 1e-8;
   return {
+    settings: (weights) => ({
+      optimizer: decoupled ? 'adamW' : 'adam',
+      betas: [beta1, beta2],
+      epsilon,
+      groups: groupSettings(options, weights),
+    }),
     // lr, lr / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)
     scalars: (step, lr) => [lr, lr / (1 - beta1 ** step), 1 / Math.sqrt(1 - beta2 ** step)],
     state: (weights) => stateFor(weights, ['exp_avg', 'exp_avg_sq']),
@@ -110,9 +135,8 @@ function adamLike(options: AdamOptions, decoupled: boolean): Optimizer {
         Tensor,
         Tensor,
       ];
-      for (const each of trained) {
-        const { name, weight, gradient } = each;
-        const { learningRateScale, weightDecay } = group(options, each);
+      for (const { name, weight, gradient } of trained) {
+        const { learningRateScale, weightDecay } = group(options, name, weight);
         const g = decoupled || weightDecay === 0 ? gradient : gradient.add(weight.mul(weightDecay));
         const [average, square] = [state.get(`${name}.exp_avg`)!, state.get(`${name}.exp_avg_sq`)!];
         const newAverage = average.mul(beta1).add(g.mul(1 - beta1));

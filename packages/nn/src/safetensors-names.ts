@@ -38,7 +38,7 @@ export class NameMismatchError extends Error {
 /**
  * Pairs a model's names with a checkpoint's: a map from each expected name to the found one.
  * Throws a NameMismatchError unless the two sides fit one to one with equal shapes; two found names that
- * `rename` maps to one make the second unexpected.
+ * `rename` maps to one make the second unexpected. PyTorch's `num_batches_tracked` is left out.
  */
 export function matchNames(
   expected: ReadonlyMap<string, Shape>,
@@ -53,6 +53,8 @@ export function matchNames(
     const target = rename(name);
     if (target === undefined) continue;
     const wanted = expected.get(target);
+    // PyTorch's batch norms count batches, for an averaging that nothing here has
+    if (wanted === undefined && /(^|\.)num_batches_tracked$/.test(target)) continue;
     if (wanted === undefined || pairs.has(target)) {
       unexpected.push(name);
       continue;

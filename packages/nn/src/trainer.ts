@@ -14,11 +14,13 @@ import {
   type Store,
   type Tensor,
   zerosArray,
+  zeros as zerosTensor,
 } from '@working-papers/tensor';
 import { zeros } from './initializers.ts';
 import { initialize, type Module, traceTraining, Weight, type Weights } from './module.ts';
 import { clipByGlobalNorm, type Optimizer } from './optimizers.ts';
 import { Random } from './random.ts';
+import { matchNames } from './safetensors-names.ts';
 
 /** The arrays of one batch by name. */
 export type Batch = { readonly [name: string]: NdArray };
@@ -52,15 +54,18 @@ export interface TrainerOptions<S extends BatchSpec> {
   readonly ema?: number;
 }
 
-/** A loss that is not a number. The weights on the device are of no use any more; the last checkpoint is. */
+/** A loss or a weight that is not finite. What the device holds is of no use any more; the last checkpoint is. */
 export class DivergedError extends Error {
   override readonly name = 'DivergedError';
+  /** The update that went wrong, counted from 1. */
   readonly step: number;
+  readonly figures: { readonly [name: string]: number };
 
-  constructor(step: number, metrics: { readonly [name: string]: number }) {
-    const values = Object.entries(metrics).map(([name, value]) => `${name} ${value}`);
-    super(`training diverged at step ${step}: ${values.join(', ')}`);
+  constructor(step: number, figures: { readonly [name: string]: number }, advice?: string) {
+    const values = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+    super([`training diverged at step ${step}: ${values.join(', ')}`, advice].filter(Boolean).join('; '));
     this.step = step;
+    this.figures = figures;
   }
 }
 
@@ -71,17 +76,29 @@ export interface TrainingState {
 }
 
 type StepFunction = Compiled<
-  readonly [{ [name: string]: Tensor }, Tensor, Tensor],
+  readonly [{ readonly [name: string]: Tensor }, Tensor, Tensor],
   { [metric: string]: Tensor }
 >;
+
+/** The weights that training moves, by name. */
+function trainableWeights<S extends BatchSpec>(options: TrainerOptions<S>): Map<string, Weight> {
+  const { model, trainable = () => true } = options;
+  return new Map([...model.namedWeights()].filter(([name, weight]) => weight.trainable && trainable(name)));
+}
 
 export class Trainer<S extends BatchSpec = BatchSpec> {
   /** Updates done. */
   step = 0;
+  /** Batches of one update. */
+  readonly accumulate: number;
+  /** What a resumed run must have in common with the run it continues, as JSON. */
+  readonly settings: { readonly [name: string]: unknown };
   readonly #options: TrainerOptions<S>;
   readonly #store: Store;
   /** State of the run by checkpoint name. */
   readonly #state: ReadonlyMap<string, Weight>;
+  /** Gradients collected since the last update. */
+  readonly #sums: readonly Weight[];
   readonly #apply: StepFunction;
   readonly #accumulate: StepFunction | undefined;
   readonly #random: Random;
@@ -91,15 +108,30 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     options: TrainerOptions<S>,
     store: Store,
     state: ReadonlyMap<string, Weight>,
+    sums: readonly Weight[],
     apply: StepFunction,
     accumulate: StepFunction | undefined,
   ) {
     this.#options = options;
     this.#store = store;
     this.#state = state;
+    this.#sums = sums;
     this.#apply = apply;
     this.#accumulate = accumulate;
     this.#random = new Random(options.seed).fork('steps');
+    this.accumulate = options.accumulate ?? 1;
+    const { seed, clipNorm = null, ema = null, model, optimizer } = options;
+    const moving = trainableWeights(options);
+    this.settings = {
+      seed,
+      accumulate: this.accumulate,
+      clipNorm,
+      ema,
+      frozen: [...model.namedWeights()]
+        .filter(([name, w]) => w.trainable && !moving.has(name))
+        .map(([name]) => name),
+      ...optimizer.settings(moving),
+    };
   }
 
   /** Traces, differentiates and compiles the step, and puts the first weights on the device. */
@@ -108,9 +140,7 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     if (!Number.isInteger(accumulate) || accumulate < 1)
       throw new RangeError(`accumulate ${accumulate} is not 1 or more`);
     const all = model.namedWeights();
-    const moving = new Map(
-      [...all].filter(([name, weight]) => weight.trainable && (options.trainable?.(name) ?? true)),
-    );
+    const moving = trainableWeights(options);
     if (moving.size === 0) throw new Error('nothing to train: no weight is trainable');
     const copies = (prefix: string, source: ReadonlyMap<string, Weight>) =>
       new Map(
@@ -139,7 +169,7 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
         slopes = slopes.map((g, i) => sums.get(names[i]!)!.add(g.mul(1 / accumulate)));
         names.forEach((name, i) => {
           const sum = sums.get(name)!;
-          updates.set(sum, apply ? sum.mul(0) : slopes[i]!);
+          updates.set(sum, apply ? zerosTensor(sum.shape) : slopes[i]!);
         });
       }
       const outputs: { [metric: string]: Tensor } = { ...losses };
@@ -180,13 +210,13 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     const state = new Map([
       ...prefixed('model.', all),
       ...prefixed('optimizer.', optimizerState),
-      ...prefixed('gradient.', sums),
       ...prefixed('ema.', averages),
     ]);
     return new Trainer(
       options,
       store,
       state,
+      [...sums.values()],
       await compile(true),
       accumulate > 1 ? await compile(false) : undefined,
     );
@@ -197,23 +227,29 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
    * DivergedError when the loss is not finite.
    */
   async train(batch: Batch, learningRate: number): Promise<{ [metric: string]: number }> {
-    const { accumulate = 1, optimizer } = this.#options;
+    const { accumulate, step } = this;
     const last = this.#collected + 1 >= accumulate;
-    const draw = this.#random.fork(this.step * accumulate + this.#collected).integer(2 ** 31);
+    const draw = this.#random.fork(step * accumulate + this.#collected).integer(2 ** 31);
     const seed = ndarray([draw], [], 'int32');
-    const scalars = ndarray(optimizer.scalars(this.step + 1, learningRate));
+    const scalars = ndarray(this.#options.optimizer.scalars(step + 1, learningRate));
     const run = last ? this.#apply : this.#accumulate!;
-    const outputs = await run(batch as never, seed as never, scalars as never);
+    const outputs = await run(this.#ordered(batch), seed, scalars);
     const metrics = Object.fromEntries(
-      Object.entries(outputs as { [metric: string]: NdArray }).map(([name, { data }]) => [
-        name,
-        Number(data[0]),
-      ]),
+      Object.entries(outputs).map(([name, { data }]) => [name, Number(data[0])]),
     );
-    if (!Number.isFinite(metrics.loss)) throw new DivergedError(this.step, metrics);
+    if (!Number.isFinite(metrics.loss)) throw new DivergedError(step + 1, metrics);
     this.#collected = last ? 0 : this.#collected + 1;
     if (last) this.step++;
     return metrics;
+  }
+
+  /** The arrays in the order of the batch's description, which is that of the graph's inputs. */
+  #ordered(batch: Batch): Batch {
+    const wanted = Object.keys(this.#options.batch);
+    const given = Object.keys(batch);
+    if (wanted.length !== given.length || wanted.some((name) => !(name in batch)))
+      throw new TypeError(`a batch has ${wanted.join(', ')}, got ${given.join(', ')}`);
+    return Object.fromEntries(wanted.map((name) => [name, batch[name]!]));
   }
 
   /** The model's weights as they are now; with `ema`, their moving average. */
@@ -226,24 +262,37 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     return new Map([...all].map(([name, weight]) => [weight, values.get(this.#state.get(`ema.${name}`)!)!]));
   }
 
-  /** All that a checkpoint needs. Between updates only, not in the middle of an accumulation. */
+  /**
+   * All that a checkpoint needs. Between updates only, not in the middle of an accumulation. Throws a DivergedError
+   * when something that training moves is not finite, since going on from there would be of no use.
+   */
   async state(): Promise<TrainingState> {
     if (this.#collected > 0) throw new Error('state() in the middle of accumulated batches');
     const values = await this.#store.read(this.#state.values());
-    return {
-      step: this.step,
-      tensors: new Map([...this.#state].map(([name, weight]) => [name, values.get(weight)!])),
-    };
+    const tensors = new Map<string, NdArray>();
+    const buffers = new Set([...this.#options.model.namedWeights().values()].filter((w) => !w.trainable));
+    for (const [name, weight] of this.#state) {
+      const value = values.get(weight)!;
+      const bad = buffers.has(weight)
+        ? undefined
+        : (value.data as Float32Array).find((v) => !Number.isFinite(v));
+      if (bad !== undefined) throw new DivergedError(this.step, { [name]: bad });
+      tensors.set(name, value);
+    }
+    return { step: this.step, tensors };
   }
 
-  /** Goes on from a state. Throws when a tensor is missing; the store then holds what it held. */
-  async load(state: TrainingState): Promise<void> {
+  /**
+   * Goes on from a state. Throws a NameMismatchError when it is not one of this model, optimiser and average; the
+   * store then holds what it held.
+   */
+  async load(state: TrainingState, file?: string): Promise<void> {
+    const shapes = (map: ReadonlyMap<string, { readonly shape: readonly unknown[] }>) =>
+      new Map([...map].map(([name, { shape }]) => [name, shape as number[]]));
+    matchNames(shapes(this.#state), shapes(state.tensors), file === undefined ? {} : { file });
     const values = new Map<Parameter, NdArray>();
-    for (const [name, weight] of this.#state) {
-      const value = state.tensors.get(name);
-      if (!value) throw new Error(`the checkpoint has no '${name}'`);
-      values.set(weight, value);
-    }
+    for (const [name, weight] of this.#state) values.set(weight, state.tensors.get(name)!);
+    for (const sum of this.#sums) values.set(sum, zerosArray(sum.shape as number[]));
     await this.#store.write(values);
     this.step = state.step;
     this.#collected = 0;
