@@ -2,7 +2,7 @@
  * Files that are written whole or not at all.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 type Chunks = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>;
@@ -33,6 +33,13 @@ export async function writeAtomically(path: string, chunks: Chunks): Promise<voi
     throw code === undefined ? failure : Object.assign(failure, { code });
   }
   await syncFolder(folder);
+}
+
+/** Removes the temporary files of writers to `path` that were killed. Only for a path with no other writer. */
+export async function removeLeftovers(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    if (name.startsWith(`.${basename(path)}.`) && name.endsWith('.tmp')) await rm(join(dirname(path), name));
+  }
 }
 
 /** Makes a rename survive a power cut, where the system lets a folder be synced (Windows does not). */

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeLeftovers } from './atomic.ts';
 import { type BatchSource, loadCheckpoint, type Run, saveCheckpoint, type Trainable } from './checkpoint.ts';
 import { openLog } from './log.ts';
 import { createProgress, type ProgressOptions } from './progress.ts';
@@ -45,8 +46,10 @@ export async function fit(options: FitOptions): Promise<number> {
   const { checkpointMinutes = 3, checkpointSteps = Infinity } = options;
   await mkdir(folder, { recursive: true });
   const path = join(folder, 'checkpoint.safetensors');
+  const logPath = join(folder, 'log.jsonl');
+  for (const written of [path, logPath]) await removeLeftovers(written);
   if (options.resume && existsSync(path)) await loadCheckpoint(path, options);
-  const log = await openLog(join(folder, 'log.jsonl'), (record) => Number(record.step) <= trainer.step);
+  const log = await openLog(logPath, (record) => Number(record.step) <= trainer.step);
   const progress = createProgress({
     unit: 'steps',
     ...(options.progress ?? { label: '', stream: null }),
