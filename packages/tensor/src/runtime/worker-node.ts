@@ -11,7 +11,11 @@ const require = createRequire(import.meta.url);
 port.on(
   'message',
   serve(
-    async () => require('onnxruntime-node') as Ort,
+    async () => {
+      // its JavaScript part makes a Float16Array where the engine has one; its native part knows Uint16Array only
+      Reflect.deleteProperty(globalThis, 'Float16Array');
+      return require('onnxruntime-node') as Ort;
+    },
     (answer, transfer) => port.postMessage(answer, transfer),
   ) satisfies (message: Message) => void,
 );
