@@ -15,7 +15,9 @@ export function defaultThreads(): number {
 }
 
 /** Why a provider cannot be used here, from what its session creation said; `undefined` for other errors. */
-export function missing(provider: Provider, reason: string): string | undefined {
+export function missing(provider: Provider, said: string): string | undefined {
+  // ONNX Runtime puts the failed check, with its own source file, before the sentence
+  const reason = said.replace(/^.*onnxruntime_src.* was false\. /, '');
   if (provider === 'cuda') {
     return `device 'cuda' is not here (${reason}): it needs an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and onnxruntime-node's CUDA files: set ONNXRUNTIME_NODE_INSTALL=cuda12 and run npm rebuild onnxruntime-node`;
   }
@@ -27,7 +29,13 @@ export function missing(provider: Provider, reason: string): string | undefined 
 
 export async function spawn(): Promise<Port> {
   const file = import.meta.url.endsWith('.ts') ? './worker-node.ts' : './worker-node.js';
-  const worker = new Worker(new URL(file, import.meta.url));
+  // A worker inherits the options of the process. `--input-type`, which belongs to a program given as text, it refuses.
+  const { execArgv } = process;
+  const asText = execArgv.some((option) => option.startsWith('--input-type'));
+  const kept = execArgv.filter(
+    (option) => option.startsWith('--') && !/^--(input-type|eval|print)/.test(option),
+  );
+  const worker = new Worker(new URL(file, import.meta.url), asText ? { execArgv: kept } : {});
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     onAnswer: (listener) => {
