@@ -170,6 +170,7 @@ export class Device {
     options: CompileOptions,
   ): Promise<Compiled<A, R>> {
     const { store, weights } = options;
+    if (store && store.device !== this) throw new DeviceError('the store lies on another device');
     const leaves = flattenTree(step.outputs as Tree<Tensor | Resident>);
     const results = leaves.map((leaf) => (leaf instanceof Resident ? leaf.tensor : leaf));
     const updates = [...step.updates];
@@ -209,7 +210,11 @@ export class Device {
     );
     const symbolsInOrder = inputs.flatMap((tree) => flattenTree(tree));
 
+    let disposed = false;
+
     const run = async (...trees: unknown[]): Promise<ArraysOf<R>> => {
+      if (disposed) throw new DeviceError('the compiled function was disposed of');
+      if (binding && store?.disposed) throw new DeviceError('the store was disposed of');
       const arrays = trees.flatMap((tree) => flattenTree(tree as Tree<NdArray | DeviceArray>));
       const free = checkInputs(symbolsInOrder, arrays);
       const feeds: Record<string, NdArray> = {};
@@ -237,6 +242,8 @@ export class Device {
     return Object.assign(run, {
       model,
       dispose: async () => {
+        if (disposed) return;
+        disposed = true;
         await this.request({ kind: 'release', session });
       },
     }) as Compiled<A, R>;
@@ -296,11 +303,16 @@ export class Store {
   readonly key: number;
   /** ONNX names of the parameters. */
   readonly names = new Map<Parameter, string>();
-  readonly #device: Device;
+  readonly device: Device;
+  #disposed = false;
 
   constructor(device: Device) {
-    this.#device = device;
+    this.device = device;
     this.key = device.newKey();
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
   }
 
   keyOf(parameter: Parameter): string {
@@ -311,6 +323,7 @@ export class Store {
 
   /** Adds or replaces values. */
   async write(values: ReadonlyMap<Parameter, NdArray>): Promise<void> {
+    if (this.#disposed) throw new DeviceError('the store was disposed of');
     const entries: Record<string, NdArray> = {};
     for (const [parameter, value] of values) {
       if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
@@ -323,18 +336,21 @@ export class Store {
       }
       entries[name] = value;
     }
-    await this.#device.request({ kind: 'put', store: this.key, values: entries });
+    await this.device.request({ kind: 'put', store: this.key, values: entries });
   }
 
   /** Copies of the current values, of all parameters or of some. */
   async read(parameters: Iterable<Parameter> = this.names.keys()): Promise<Map<Parameter, NdArray>> {
+    if (this.#disposed) throw new DeviceError('the store was disposed of');
     const list = [...parameters];
     const keys = list.map((parameter) => this.keyOf(parameter));
-    const reply = await this.#device.request({ kind: 'get', store: this.key, keys });
+    const reply = await this.device.request({ kind: 'get', store: this.key, keys });
     return new Map(list.map((parameter, i) => [parameter, reply[keys[i]!]!]));
   }
 
   async dispose(): Promise<void> {
-    await this.#device.request({ kind: 'drop', store: this.key });
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.device.request({ kind: 'drop', store: this.key });
   }
 }
