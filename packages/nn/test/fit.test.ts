@@ -231,12 +231,14 @@ test('a disk that is full, simulated: the old checkpoint survives, the error is 
 function smallDisk(t: TestContext): string | { reason: string } {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return { reason: 'only root mounts a tmpfs' };
   const at = mkdtempSync(join(tmpdir(), 'disk-'));
-  t.after(() => rmSync(at, { recursive: true, force: true }));
+  t.after(() => {
+    spawnSync('umount', [at]);
+    rmSync(at, { recursive: true });
+  });
   const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', at], {
     encoding: 'utf8',
   });
   if (status !== 0) return { reason: `no tmpfs here: ${stderr.trim()}` };
-  t.after(() => spawnSync('umount', [at]));
   return at;
 }
 
