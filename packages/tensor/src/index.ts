@@ -24,6 +24,13 @@ export { type Jitted, jit } from './jit.ts';
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
 export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
+export {
+  type AttentionOptions,
+  mergeAttention,
+  type PartialAttention,
+  partialAttention,
+  scaledDotProductAttention,
+} from './ops/attention.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';
 export * from './ops/elementwise.ts';
