@@ -1,0 +1,7 @@
+/** What `wp` offers of JEI-DNN. Each command loads the engine when it runs, so that help and errors come at once. */
+
+import type { PaperCommands } from '@working-papers/paper';
+import { exportCommand } from './export-command.ts';
+import { runCommand } from './run-command.ts';
+
+export const commands = { run: runCommand, export: exportCommand } satisfies PaperCommands;
