@@ -5,17 +5,13 @@
 
 import { kaimingNormal } from '@working-papers/nn/initializers';
 import { BatchNorm, Conv, type Layer, Linear } from '@working-papers/nn/layers';
-import { Module, Weight } from '@working-papers/nn/module';
+import { Module } from '@working-papers/nn/module';
 import type { Tensor } from '@working-papers/tensor';
 
 /** A 3×3 convolution with He's initialisation and no bias, since a normalisation follows. */
-class Conv3x3 extends Conv {
-  override readonly weight: Weight;
-
-  constructor(inChannels: number, outChannels: number, stride: number) {
-    super(inChannels, outChannels, [3, 3], { stride, padding: 1, bias: false });
-    this.weight = new Weight([outChannels, inChannels, 3, 3], kaimingNormal('fanOut'));
-  }
+function conv3x3(inChannels: number, outChannels: number, stride: number): Conv {
+  const initWeight = kaimingNormal('fanOut');
+  return new Conv(inChannels, outChannels, [3, 3], { stride, padding: 1, bias: false, initWeight });
 }
 
 /** Two convolutions beside a shortcut: x [N, in, H, W] → [N, out, H / stride, W / stride]. */
@@ -31,9 +27,9 @@ export class ResidualBlock extends Module implements Layer {
     super();
     this.#stride = stride;
     this.#widening = outChannels - inChannels;
-    this.conv1 = new Conv3x3(inChannels, outChannels, stride);
+    this.conv1 = conv3x3(inChannels, outChannels, stride);
     this.bn1 = new BatchNorm(outChannels);
-    this.conv2 = new Conv3x3(outChannels, outChannels, 1);
+    this.conv2 = conv3x3(outChannels, outChannels, 1);
     this.bn2 = new BatchNorm(outChannels);
   }
 
@@ -72,7 +68,7 @@ export class ResNet extends Module implements Layer {
     super();
     const { blocksPerStage = 3, widths = [16, 32, 64], classes = 10 } = options;
     const [w1, w2, w3] = widths as [number, number, number];
-    this.conv1 = new Conv3x3(3, w1, 1);
+    this.conv1 = conv3x3(3, w1, 1);
     this.bn1 = new BatchNorm(w1);
     const stage = (from: number, to: number, stride: number) =>
       Array.from(
