@@ -3,7 +3,7 @@
  * page stalls while a graph runs.
  */
 
-import { defaultProvider, defaultThreads, gpuStores, keepAlive, missing, providers, spawn } from '#runtime';
+import { defaultProvider, defaultThreads, keepAlive, missing, providers, spawn, stores } from '#runtime';
 import type { NdArray } from './array.ts';
 import { DeviceError } from './device-error.ts';
 import { evaluateDim, type Shape, showShape } from './dims.ts';
@@ -122,7 +122,7 @@ export class Device {
   /** For `openDevice`. */
   async open(assets: string | undefined): Promise<void> {
     const { provider, threads } = this;
-    await this.#send((id) => ({ id, open: { provider, threads, gpuStores: gpuStores(provider), assets } }));
+    await this.#send((id) => ({ id, open: { provider, threads, stores: stores(provider), assets } }));
   }
 
   /** For `Store` and compiled functions. */

@@ -59,7 +59,15 @@ interface LoadedSession {
   readonly profile: boolean;
 }
 
-/** Two buffers a key: a step reads `current` and writes `next`, then they change places. */
+/**
+ * Where the values of stores are, by what the runtime can do:
+ * - `in place`: main memory, two buffers a key. A step reads one and writes the other, then they change places.
+ * - `fresh`: main memory, a new buffer from every step (onnxruntime-web leaves buffers that it is given unwritten).
+ * - `gpu`: GPU buffers, a new one from every step, the old one freed.
+ */
+export type StoreKind = 'in place' | 'fresh' | 'gpu';
+
+/** The buffers of a key; `next` only in stores that are written in place. */
 interface Slot {
   current: OrtTensor;
   next: OrtTensor | undefined;
@@ -68,8 +76,7 @@ interface Slot {
 export interface HostOptions {
   readonly provider: 'cpu' | 'wasm' | 'webgpu' | 'cuda';
   readonly threads: number;
-  /** Keep stores in GPU buffers instead of main memory. */
-  readonly gpuStores: boolean;
+  readonly stores: StoreKind;
 }
 
 export class Host {
@@ -103,11 +110,11 @@ export class Host {
   }
 
   async #load(request: Extract<Request, { kind: 'session' }>): Promise<Reply> {
-    const { provider, threads, gpuStores } = this.#options;
+    const { provider, threads, stores } = this.#options;
     const { binding, kept } = request;
     const staying = [...kept, ...(binding?.writes ?? []).map(([output]) => output)];
     const location =
-      gpuStores && staying.length > 0
+      stores === 'gpu' && staying.length > 0
         ? {
             preferredOutputLocation: Object.fromEntries(
               staying.map((output) => [output, 'gpu-buffer' as const]),
@@ -147,7 +154,7 @@ export class Host {
       for (const [input, key] of binding.reads) feeds[input] = slots.get(key)!.current;
       for (const [output, key] of binding.writes) {
         const slot = slots.get(key)!;
-        if (!this.#options.gpuStores) slot.next ??= this.#empty(slot.current);
+        if (this.#options.stores === 'in place') slot.next ??= this.#empty(slot.current);
         fetches[output] = slot.next ?? null;
       }
     }
@@ -158,11 +165,12 @@ export class Host {
       for (const [output, key] of binding.writes) {
         const slot = slots.get(key)!;
         const written = results[output] as OrtTensor;
-        if (this.#options.gpuStores) {
+        if (slot.next) {
+          [slot.current, slot.next] = [slot.next, slot.current];
+          discardCopy(written, slot.current);
+        } else {
           slot.current.dispose();
           slot.current = written;
-        } else {
-          [slot.current, slot.next] = [written, slot.current];
         }
       }
     }
@@ -222,6 +230,15 @@ export class Host {
     const dtype = like.type as DType;
     return this.#toOrt({ dtype, shape: like.dims, data: allocate(dtype, sizeOf(like.dims)) });
   }
+}
+
+/**
+ * onnxruntime-node writes into the buffer that it is given and returns a copy beside. Detached, the copy's memory is
+ * free at once; left to the garbage collector, whole models pile up between two collections.
+ */
+function discardCopy(copy: OrtTensor, original: OrtTensor): void {
+  const { buffer } = copy.data as Float32Array;
+  if (buffer !== (original.data as Float32Array).buffer && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 function disposeSlot(slot: Slot): void {

@@ -4,11 +4,12 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Provider } from '../operator.ts';
 import type { Port } from './channel.ts';
+import type { StoreKind } from './host.ts';
 
 export const defaultProvider: Provider = 'cpu';
 export const providers: readonly Provider[] = ['cpu', 'webgpu', 'cuda'];
 /** GPU buffers cannot be handed in and out of onnxruntime-node: stores stay in main memory. */
-export const gpuStores = (_: Provider): boolean => false;
+export const stores = (_: Provider): StoreKind => 'in place';
 
 export function defaultThreads(): number {
   return availableParallelism();

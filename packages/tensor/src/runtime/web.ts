@@ -2,10 +2,11 @@
 
 import type { Provider } from '../operator.ts';
 import type { Port } from './channel.ts';
+import type { StoreKind } from './host.ts';
 
 export const defaultProvider: Provider = 'wasm';
 export const providers: readonly Provider[] = ['wasm', 'webgpu'];
-export const gpuStores = (provider: Provider): boolean => provider === 'webgpu';
+export const stores = (provider: Provider): StoreKind => (provider === 'webgpu' ? 'gpu' : 'fresh');
 
 export function defaultThreads(): number {
   // WebAssembly threads need shared memory, which a page has only when it is cross-origin isolated
