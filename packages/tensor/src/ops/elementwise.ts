@@ -110,7 +110,6 @@ export function mul(a: Operand, b: Operand): Tensor {
 
 /** a / b. */
 export function div(a: Operand, b: Operand): Tensor {
-  if (isNeutral(b, 1, a)) return a;
   // One multiplication by a reciprocal is cheaper than a division per element; exact for powers of two.
   if (
     typeof a !== 'number' &&
@@ -118,8 +117,9 @@ export function div(a: Operand, b: Operand): Tensor {
     a.dtype.startsWith('float') &&
     Number.isInteger(Math.log2(Math.abs(b)))
   ) {
-    return mulNodes(a, 1 / b);
+    return b === 1 ? a : mulNodes(a, 1 / b);
   }
+  if (isNeutral(b, 1, a)) return a;
   return divNodes(a, b);
 }
 
