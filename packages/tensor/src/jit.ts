@@ -16,7 +16,7 @@ export interface Jitted<A extends readonly unknown[], R> {
  * `f` for arrays of any shape: traced and compiled at the first call with each combination of shapes and dtypes, and
  * kept. For shapes that change with every call, `Device.compile` with named dimensions compiles once for all.
  */
-export function jit<A extends readonly Tree[], R>(
+export function jit<A extends readonly unknown[], R>(
   device: Device,
   f: (...inputs: A) => R,
   options: CompileOptions = {},
@@ -28,9 +28,11 @@ export function jit<A extends readonly Tree[], R>(
     const key = JSON.stringify(specs);
     let compiled = cache.get(key);
     if (!compiled) {
-      compiled = device.compile(f as never, { ...options, inputs: specs }) as unknown as Promise<
-        Compiled<A, R>
-      >;
+      // the shapes are known now, their nesting only as far as the type of `f` says
+      compiled = device.compile<readonly InputSpec[], unknown>(f as never, {
+        ...options,
+        inputs: specs as readonly InputSpec[],
+      }) as unknown as Promise<Compiled<A, R>>;
       cache.set(key, compiled);
       // what failed to compile may succeed later: a store may have been filled by then
       compiled.catch(() => cache.delete(key));
