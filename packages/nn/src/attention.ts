@@ -1,17 +1,17 @@
 /** Attention with the weight names of published checkpoints: timm's and PyTorch's. */
 
-import { type Tensor, tril, where, zeros as zerosTensor } from '@working-papers/tensor';
+import {
+  type AttentionOptions as ProductOptions,
+  scaledDotProductAttention,
+  type Tensor,
+} from '@working-papers/tensor';
 import { Dropout } from './dropout.ts';
 import { xavierUniform, zeros } from './initializers.ts';
 import { type InitOptions, type Layer, LayerNorm, Linear } from './layers.ts';
 import { Module, Weight } from './module.ts';
 
-export interface MaskOptions {
-  /** Broadcasts to [N, heads, T, S]: bool, true where a query may look; or floats, added to the scores. */
-  readonly mask?: Tensor;
-  /** Each position sees itself and earlier ones; with more keys than queries, the queries are the last. */
-  readonly causal?: boolean;
-}
+/** Where the queries may look: `mask` broadcasts to [N, heads, T, S]. */
+export type MaskOptions = Pick<ProductOptions, 'mask' | 'causal'>;
 
 export interface AttentionOptions extends InitOptions {
   readonly numHeads: number;
@@ -57,7 +57,8 @@ export class Attention extends Module implements Layer {
       .map((part) => splitHeads(part, this.#numHeads)) as [Tensor, Tensor, Tensor]; // (N, H, T, D)
     const queries = this.qNorm?.forward(q) ?? q;
     const keys = this.kNorm?.forward(k) ?? k;
-    const y = attend(queries, keys, v, this.#attnDrop, options); // (N, H, T, D)
+    const dropout = (weights: Tensor) => this.#attnDrop.forward(weights);
+    const y = scaledDotProductAttention(queries, keys, v, { ...options, dropout }); // (N, H, T, D)
     return this.#projDrop.forward(this.proj.forward(mergeHeads(y)));
   }
 }
@@ -89,7 +90,8 @@ export class MultiheadAttention extends Module {
     const [q, k, v] = [query, key, value].map((x, i) =>
       splitHeads(x.linear(weights[i]!, biases[i]!), this.#numHeads),
     ) as [Tensor, Tensor, Tensor]; // (N, H, T or S, D)
-    return this.outProj.forward(mergeHeads(attend(q, k, v, this.#drop, options)));
+    const dropout = (weights: Tensor) => this.#drop.forward(weights);
+    return this.outProj.forward(mergeHeads(scaledDotProductAttention(q, k, v, { ...options, dropout })));
   }
 }
 
@@ -106,17 +108,4 @@ function splitHeads(x: Tensor, numHeads: number): Tensor {
 /** (N, H, T, D) → (N, T, H D). */
 function mergeHeads(x: Tensor): Tensor {
   return x.transpose([0, 2, 1, 3]).reshape([x.dim(0), x.dim(2), x.size(1) * x.size(3)]);
-}
-
-/** softmax(q kᵀ / √D + mask) v: q [N, H, T, D], k and v [N, H, S, D] → [N, H, T, D]. */
-function attend(q: Tensor, k: Tensor, v: Tensor, drop: Dropout, options: MaskOptions): Tensor {
-  const { mask, causal = false } = options;
-  let scores = q.mul(1 / Math.sqrt(q.size(-1))).matmul(k.transpose()); // (N, H, T, S)
-  if (mask) scores = mask.dtype === 'bool' ? where(mask, scores, -1e9) : scores.add(mask);
-  if (causal) {
-    const [t, s] = [q.size(-2), k.size(-2)];
-    const past = tril(zerosTensor([t, s]).add(1), s - t);
-    scores = where(past.greater(0), scores, -1e9);
-  }
-  return drop.forward(scores.softmax(-1)).matmul(v);
 }
