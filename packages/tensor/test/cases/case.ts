@@ -20,6 +20,8 @@ export interface Case {
   readonly tolerance?: number;
   /** Largest error of a float32 gradient, relative to max(1, |value|); default 1e-4. */
   readonly gradientTolerance?: number;
+  /** Largest difference of another provider's results from the CPU's; default 1e-4. */
+  readonly providerTolerance?: number;
   /** Gradients of gradients too. */
   readonly secondOrder?: boolean;
 }
