@@ -1,0 +1,261 @@
+/** `wp bench jei-dnn`: every method side by side on one backbone, the claims answered line by line, and the clock. */
+
+import { fileURLToPath } from 'node:url';
+import { defineCommand, type Output, UserError } from '@working-papers/paper';
+import type { Device } from '@working-papers/tensor';
+import type { SeedRun } from './bench.ts';
+import type { Experiment } from './experiment.ts';
+import type { Results } from './report.ts';
+import type { Timing, TimingOptions } from './timing.ts';
+
+// The engine is loaded when the command runs, not when its help is shown.
+const engine = async () => {
+  const [tensor, fs, files, manifest, experiment, features, bench, timing, report, weights] =
+    await Promise.all([
+      import('@working-papers/tensor'),
+      import('node:fs/promises'),
+      import('@working-papers/paper/files'),
+      import('@working-papers/paper/manifest'),
+      import('./experiment.ts'),
+      import('./features.ts'),
+      import('./bench.ts'),
+      import('./timing.ts'),
+      import('./report.ts'),
+      import('./weights-file.ts'),
+    ]);
+  return {
+    ...tensor,
+    readFile: fs.readFile,
+    ...files,
+    ...manifest,
+    ...experiment,
+    ...features,
+    ...bench,
+    ...timing,
+    ...report,
+    ...weights,
+  };
+};
+type Engine = Awaited<ReturnType<typeof engine>>;
+
+/** Beside the sources; what is compiled has neither. */
+const own = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+export const bench = defineCommand({
+  summary: 'measure the method beside its baselines, in accuracy, cost, calibration and time',
+  options: {
+    seeds: {
+      type: 'integer',
+      min: 1,
+      default: 3,
+      description: 'trainings of each method; seeds count from 1',
+    },
+    costWeights: {
+      type: 'string',
+      description: 'λ, several with commas between; default ten from 0.01 to 3',
+    },
+    epochs: { type: 'integer', min: 1, default: 15, description: 'of each training' },
+    backbone: { type: 'string', description: 'a checkpoint or weights file; default the one that ships' },
+    out: { type: 'string', short: 'o', description: 'write the results to this file' },
+    quick: {
+      type: 'boolean',
+      description:
+        'under two minutes: one seed, 3,000 pictures, three λ; no figure of it belongs into the README',
+    },
+    stage: {
+      type: 'string',
+      choices: ['all', 'trainings', 'timing'],
+      default: 'all',
+      description: 'timing: only measure times anew, on the weights that ship, into the results of --out',
+    },
+    readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
+  },
+  examples: [
+    'wp bench jei-dnn --quick',
+    'wp bench jei-dnn --seeds 3 --out results.json',
+    'wp bench jei-dnn --readme',
+  ],
+  async execute({ options, output, signal }) {
+    const wp = await engine();
+    if (options.readme) {
+      const { report } = JSON.parse(await wp.readFile(own('./results.json'), 'utf8')) as Results;
+      const readme = await wp.readFile(own('./README.md'), 'utf8');
+      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, report));
+      output.print(own('./README.md'));
+      output.result({ readme: own('./README.md') });
+      return;
+    }
+    const { quick, out } = options;
+    if (
+      quick &&
+      out !== undefined &&
+      [own('./results.json'), own('./README.md')].includes(
+        fileURLToPath(new URL(out, `file://${process.cwd()}/`)),
+      )
+    ) {
+      throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
+    }
+    const costWeights =
+      quick && options.costWeights === undefined ? [0.1, 0.5, 1] : wp.parseCostWeights(options.costWeights);
+    const epochs = quick ? 4 : options.epochs;
+    const warmupEpochs = quick ? 3 : 6;
+    if (options.stage === 'timing') {
+      await measureAnew(wp, out, quick, output, signal);
+      return;
+    }
+    const backbone = await wp.readBackbone(options.backbone);
+    await using device = await wp.openDevice();
+    const experiment = await wp.openExperiment({
+      device,
+      output,
+      signal,
+      backbone,
+      ...(quick ? { limit: 3000, augmentedViews: 1 } : {}),
+    });
+
+    const seeds = Array.from({ length: quick ? 1 : options.seeds }, (_, i) => i + 1);
+    const runs = await benchSeeds(
+      wp,
+      { experiment, costWeights, seeds, epochs, warmupEpochs, ...(quick ? { turn: 12 } : {}) },
+      output,
+      signal,
+    );
+    const exits = runs[0]!.trained.map(({ member, tensors }) => ({ costWeight: member.costWeight, tensors }));
+    const timings =
+      options.stage === 'all'
+        ? await allTimings(wp, device, { ...experiment, exits }, quick, output, signal)
+        : [];
+    const { cache, costs, multiplyAdds } = experiment;
+    const results = wp.withReport({
+      ...wp.runManifest({ from: import.meta.url }),
+      settings: {
+        costWeights,
+        epochs,
+        warmupEpochs,
+        pictures: { train: cache.train.length, validation: cache.validation.length, test: cache.test.length },
+        backboneHash: cache.hash,
+        costs,
+        multiplyAdds,
+        quick,
+      },
+      seeds: runs.map(({ result }) => result),
+      timings,
+    });
+    for (const { title, columns, rows } of results.report.tables) {
+      output.print(`\n${title}`);
+      output.table(columns, rows);
+    }
+    for (const { claim, measured, verdict } of results.report.claims)
+      output.print(`\n${claim}\n  ${measured}: ${verdict}`);
+    if (quick) output.print('\nA quick run on few pictures: these figures say that it works, not how well.');
+    if (out !== undefined) await wp.writeFileWhole(out, `${JSON.stringify(results, rounded, 1)}\n`);
+    output.result(results);
+  },
+});
+
+/** Other times in an earlier run's results: on a quiet machine, say. */
+async function measureAnew(
+  wp: Engine,
+  out: string | undefined,
+  quick: boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  if (out === undefined) throw new UserError('--stage timing needs --out: the results to put times into');
+  const { report: _, ...before } = JSON.parse(await wp.readFile(out, 'utf8')) as Results;
+  const { backbone, trained } = await wp.readWeights();
+  if (wp.tensorsHash(backbone) !== before.settings.backboneHash)
+    throw new UserError(`'${out}' was measured on another backbone than the one that ships`);
+  await using device = await wp.openDevice();
+  const data = await wp.readPictures(output);
+  const timings = await allTimings(wp, device, { data, backbone, exits: trained }, quick, output, signal);
+  const results = wp.withReport({ ...before, timings });
+  await wp.writeFileWhole(out, `${JSON.stringify(results, rounded, 1)}\n`);
+  output.result(results);
+}
+
+/** Seven digits are more than any figure here is sure of. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
+}
+
+interface SeedsPlan {
+  readonly experiment: Experiment;
+  readonly costWeights: readonly number[];
+  readonly seeds: readonly number[];
+  readonly epochs: number;
+  readonly warmupEpochs: number;
+  readonly turn?: number;
+}
+
+/** Seeds run side by side, each on a device with one thread: small graphs gain little from more. */
+async function benchSeeds(
+  wp: Engine,
+  { experiment, seeds, ...settings }: SeedsPlan,
+  output: Output,
+  signal: AbortSignal,
+): Promise<SeedRun[]> {
+  const { availableParallelism } = await import('node:os');
+  const { cache, costs } = experiment;
+  using bar = output.progress(seeds.length === 1 ? 'trainings' : `trainings, ${seeds.length} seeds`, 1);
+  const shares = seeds.map(() => 0);
+  const runs: SeedRun[] = [];
+  let next = 0;
+  const worker = async () => {
+    await using device = await wp.openDevice({ threads: 1 });
+    for (let i = next++; i < seeds.length; i = next++) {
+      runs[i] = await wp.benchSeed({
+        device,
+        cache,
+        costs,
+        ...settings,
+        seed: seeds[i]!,
+        signal,
+        onProgress: (done, what) => {
+          shares[i] = done;
+          bar.update(shares.reduce((a, b) => a + b) / seeds.length, what);
+        },
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), seeds.length) }, worker));
+  return runs;
+}
+
+interface TimingPlan extends Pick<Experiment, 'data' | 'backbone'> {
+  readonly exits: TimingOptions['exits'];
+}
+
+async function allTimings(
+  wp: Engine,
+  device: Device,
+  { data, backbone, exits }: TimingPlan,
+  quick: boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<Timing[]> {
+  const plans = [
+    { batchSize: 256, pairs: quick ? 3 : 15, compaction: true },
+    { batchSize: 256, pairs: quick ? 3 : 15, compaction: false },
+    { batchSize: 1, pairs: quick ? 30 : 300, compaction: true },
+  ];
+  const timings: Timing[] = [];
+  for (const plan of plans) {
+    using bar = output.progress(
+      `times, batch ${plan.batchSize}${plan.compaction ? '' : ', no compaction'}`,
+      1,
+    );
+    timings.push(
+      ...(await wp.measureTimes({
+        ...plan,
+        device,
+        backbone,
+        exits,
+        pictures: data.test,
+        signal,
+        onPair: (done, total) => bar.update(done / total),
+      })),
+    );
+  }
+  return timings;
+}

@@ -1,0 +1,330 @@
+/**
+ * The experiment of the paper at our scale: on one frozen backbone, everything that decides where to leave, side by
+ * side. Thresholds, conformal quantiles and epochs are chosen on the validation split; the test split is only read.
+ */
+
+import {
+  type ConformalVariant,
+  conformalTable,
+  type ExitPredictions,
+} from '@working-papers/metrics/conformal';
+import type { Device } from '@working-papers/tensor';
+import { boostedLogits, trainBoosted, trainL2w } from './baselines.ts';
+import * as evaluation from './evaluate.ts';
+import type { FeatureCache } from './features.ts';
+import type { ExitTensors, Member } from './population.ts';
+import { type TrainedMember, type TrainingOptions, trainExits, warmUp } from './train.ts';
+
+export interface BenchOptions {
+  readonly device: Device;
+  readonly cache: FeatureCache;
+  /** c_l of the L exits. */
+  readonly costs: readonly number[];
+  readonly costWeights: readonly number[];
+  readonly seed: number;
+  /** Of each training but the warm-up. */
+  readonly epochs: number;
+  readonly warmupEpochs: number;
+  /** Batches of a phase; default 200. Fewer where an epoch has fewer. */
+  readonly turn?: number;
+  readonly signal?: AbortSignal;
+  /** Shares of the whole that are done, 0..1. */
+  readonly onProgress?: (done: number, what: string) => void;
+}
+
+/** One setting of a method: a λ, or the q of its thresholds' shares. */
+export interface Point {
+  readonly setting: number;
+  readonly cost: number;
+  readonly accuracy: number;
+  readonly crossEntropy: number;
+  readonly ece: number;
+  readonly overconfidence: number;
+}
+
+/** The variants that are trained once for each λ, all from the same warm-up. */
+export const variants = {
+  'JEI-DNN': { weighting: 'stopgrad' },
+  'JEI-DNN, released weighting': { weighting: 'released' },
+  'JEI-DNN, plain P': { weighting: 'plain P' },
+  'Gates only': { weighting: 'stopgrad', movesHeads: false },
+  'JEI-DNN, gates see max p only': { weighting: 'stopgrad', gateInputs: 'max-p' },
+  'JEI-DNN, w⁺ = 1': { weighting: 'stopgrad', balanced: false },
+} as const satisfies Readonly<Record<string, Omit<Member, 'costWeight'>>>;
+export type Variant = keyof typeof variants;
+export const sequential = 'Uniform IMs, then gates';
+export const independent = 'JEI-DNN, independent rule';
+export const oracle = 'Oracle';
+export const full = 'Full network';
+
+export interface ConformalFigures {
+  readonly variant: ConformalVariant;
+  /** Mean set size at the largest α whose miss rate is below .05; null where no α is. */
+  readonly size: number | null;
+  readonly alpha: number | null;
+  readonly missRate: number | null;
+}
+
+/** What is looked at for each λ of the method beside its operating point. */
+export interface Details {
+  readonly costWeight: number;
+  /** Kept epoch. */
+  readonly epoch: number;
+  readonly exits: evaluation.OperatingPoint['exits'];
+  /** NLL of uniformly trained IMs minus NLL of the exit-weighted ones, on test samples that the method lets out. */
+  readonly gapBefore: GapFigures;
+  /** The same with the method's IMs in the place of the uniform ones, against IMs trained with weights P. */
+  readonly gapAfter: GapFigures;
+  /** Of learned gates and of thresholds on the same IMs: the method's own, and the warm-up's. */
+  readonly regret: { readonly own: RegretFigures; readonly warmup: RegretFigures };
+  readonly conformal: readonly ConformalFigures[];
+}
+type GapFigures = ReturnType<typeof evaluation.selectionGap>;
+export interface RegretFigures {
+  readonly gates: number;
+  readonly maxP: number;
+  readonly entropy: number;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly fullAccuracy: number;
+  readonly fullEce: number;
+  /** Accuracy on all test samples of each early exit's classifier. */
+  readonly exitAccuracy: Readonly<Record<string, readonly number[]>>;
+  readonly methods: Readonly<Record<string, readonly Point[]>>;
+  readonly details: readonly Details[];
+}
+
+export interface SeedRun {
+  readonly result: SeedResult;
+  /** The method's exits, for the weights file. */
+  readonly trained: readonly TrainedMember[];
+}
+
+/** All methods for one seed. */
+export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
+  const { device, cache, costs, costWeights, seed, epochs, warmupEpochs, signal } = options;
+  const names = Object.keys(variants) as Variant[];
+  // shares of the time, as measured; only the bar depends on them
+  const stages = { warmup: 2, separate: 4, boosted: 10, l2w: 12, population: 60, sequential: 12 };
+  const total = Object.values(stages).reduce((a, b) => a + b);
+  let passed = 0;
+  const stage = async <T>(
+    name: keyof typeof stages,
+    run: (common: TrainingOptions) => Promise<T>,
+  ): Promise<T> => {
+    const value = await run({
+      device,
+      layout: cache,
+      train: cache.train,
+      validation: cache.validation,
+      costs,
+      seed,
+      ...(signal ? { signal } : {}),
+      onBatch: (done, all) => options.onProgress?.((passed + (stages[name] * done) / all) / total, name),
+    });
+    passed += stages[name];
+    options.onProgress?.(passed / total, name);
+    return value;
+  };
+
+  const warm = await stage('warmup', (common) => warmUp({ ...common, epochs: warmupEpochs }));
+  const alone = {
+    epochs,
+    patience: Number.POSITIVE_INFINITY,
+    anneal: true,
+    scales: cache.widths.map(() => 1),
+  };
+  const separate = await stage('separate', (common) => warmUp({ ...common, ...alone }));
+  const boosted = await stage('boosted', (common) => trainBoosted({ ...common, epochs }));
+  const l2w = await stage('l2w', (common) => trainL2w({ ...common, epochs }));
+  const members = names.flatMap((name) =>
+    costWeights.map((costWeight): Member => ({ costWeight, ...variants[name] })),
+  );
+  const trained = await stage('population', (common) =>
+    trainExits({
+      ...common,
+      members,
+      start: warm.tensors,
+      epochs,
+      ...(options.turn === undefined ? {} : { turn: options.turn }),
+    }),
+  );
+  const inSequence = await stage('sequential', async (common) => {
+    const half = Math.max(1, Math.floor(epochs / 2));
+    const uniform: Member = { costWeight: 0, weighting: cache.widths.map(() => 1 / costs.length) };
+    const [heads] = await trainExits({
+      ...common,
+      members: [uniform],
+      start: warm.tensors,
+      epochs: half,
+      only: 'heads',
+      select: 'last',
+    });
+    const gates = costWeights.map((costWeight): Member => ({ costWeight, weighting: 'stopgrad' }));
+    return trainExits({
+      ...common,
+      members: gates,
+      start: heads!.tensors,
+      epochs: epochs - half,
+      only: 'gates',
+    });
+  });
+  const of = (name: Variant) =>
+    trained.slice(names.indexOf(name) * costWeights.length).slice(0, costWeights.length);
+
+  const evaluator = await evaluation.Evaluator.create(device, cache, warm.tensors);
+  const boostedEvaluator = await evaluation.Evaluator.create(device, cache, warm.tensors, boostedLogits);
+  try {
+    const both = async (tensors: ExitTensors, by = evaluator): Promise<Both> => ({
+      validation: await by.evaluate(tensors, cache.validation),
+      test: await by.evaluate(tensors, cache.test),
+    });
+    const warmup = await both(warm.tensors);
+    const methods: Record<string, Point[]> = {};
+    const exitAccuracy: Record<string, readonly number[]> = {};
+    const threshold = (name: string, heads: Both, scores: readonly evaluation.Score[]) => {
+      for (const score of scores)
+        methods[`${name}, ${score}`] = thresholdPoints(heads, score, costs).map(({ point }) => point);
+      exitAccuracy[name] = earlyAccuracy(heads.test, costs);
+    };
+    threshold('Warm-up IMs', warmup, ['max-p', 'entropy']);
+    threshold('Separate IMs', await both(separate.tensors), ['max-p', 'entropy']);
+    threshold('BoostedNet', await both(boosted, boostedEvaluator), ['max-p']);
+    threshold('L2W-DEN', await both(l2w), ['max-p']);
+    methods[oracle] = costWeights.map((costWeight) =>
+      point(costWeight, warmup.test, evaluation.byOracle(warmup.test, costs, costWeight), costs),
+    );
+
+    for (const [name, sets] of [
+      ...names.map((name) => [name, of(name)] as const),
+      [sequential, inSequence] as const,
+    ]) {
+      const points: Point[] = [];
+      for (const { member, tensors } of sets) {
+        const outputs = await evaluator.evaluate(tensors, cache.test);
+        points.push(point(member.costWeight, outputs, evaluation.byGates(outputs), costs));
+      }
+      methods[name] = points;
+    }
+    const details: Details[] = [];
+    methods[independent] = [];
+    for (const [i, set] of of('JEI-DNN').entries()) {
+      const { costWeight } = set.member;
+      const own = await both(set.tensors);
+      const uniform = await evaluator.evaluate(of('JEI-DNN, released weighting')[i]!.tensors, cache.test);
+      const weighted = await evaluator.evaluate(of('JEI-DNN, plain P')[i]!.tensors, cache.test);
+      const gatesOnly = await evaluator.evaluate(of('Gates only')[i]!.tensors, cache.test);
+      const taken = evaluation.byGates(own.test);
+      methods[independent].push(
+        point(costWeight, own.test, evaluation.byGates(own.test, 'independent'), costs),
+      );
+      details.push({
+        costWeight,
+        epoch: set.epoch,
+        exits: evaluation.operatingPoint(own.test, taken, costs).exits,
+        gapBefore: evaluation.selectionGap(uniform, own.test, taken),
+        gapAfter: evaluation.selectionGap(own.test, weighted, taken),
+        regret: {
+          own: {
+            gates: evaluation.regret(own.test, taken, costs, costWeight),
+            ...thresholdRegrets(own, costs, costWeight),
+          },
+          warmup: {
+            gates: evaluation.regret(gatesOnly, evaluation.byGates(gatesOnly), costs, costWeight),
+            ...thresholdRegrets(warmup, costs, costWeight),
+          },
+        },
+        conformal: conformalFigures(own),
+      });
+      if (i === Math.floor(costWeights.length / 2)) exitAccuracy['JEI-DNN'] = earlyAccuracy(own.test, costs);
+    }
+    const all = evaluation.operatingPoint(
+      warmup.test,
+      new Uint8Array(cache.test.length).fill(costs.length - 1),
+      costs,
+    );
+    const result = { seed, fullAccuracy: all.accuracy, fullEce: all.ece, exitAccuracy, methods, details };
+    return { result, trained: of('JEI-DNN') };
+  } finally {
+    await evaluator.dispose();
+    await boostedEvaluator.dispose();
+  }
+}
+
+/** A set of exits on the split where settings are chosen and on the one where they are judged. */
+interface Both {
+  readonly validation: evaluation.ExitOutputs;
+  readonly test: evaluation.ExitOutputs;
+}
+
+function point(
+  setting: number,
+  outputs: evaluation.ExitOutputs,
+  taken: evaluation.Taken,
+  costs: readonly number[],
+): Point {
+  const { cost, accuracy, crossEntropy, ece, overconfidence } = evaluation.operatingPoint(
+    outputs,
+    taken,
+    costs,
+  );
+  return { setting, cost, accuracy, crossEntropy, ece, overconfidence };
+}
+
+/** One point a q; thresholds from validation. */
+function thresholdPoints({ validation, test }: Both, score: evaluation.Score, costs: readonly number[]) {
+  const [chosen, judged] = [validation, test].map((outputs) => evaluation.certainty(outputs, score));
+  return evaluation.shareBases.map((q) => {
+    const thresholds = evaluation.thresholdsFor(chosen!, q);
+    const taken = evaluation.byThresholds(judged!, thresholds);
+    return {
+      point: point(q, test, taken, costs),
+      taken,
+      onValidation: point(q, validation, evaluation.byThresholds(chosen!, thresholds), costs),
+    };
+  });
+}
+
+/** Of the setting with the best CE + λ·cost on validation, for each of the two scores. */
+function thresholdRegrets(heads: Both, costs: readonly number[], costWeight: number) {
+  const of = (score: evaluation.Score) => {
+    const objective = ({ onValidation }: { onValidation: Point }) =>
+      onValidation.crossEntropy + costWeight * onValidation.cost;
+    const best = thresholdPoints(heads, score, costs).reduce((a, b) => (objective(b) < objective(a) ? b : a));
+    return evaluation.regret(heads.test, best.taken, costs, costWeight);
+  };
+  return { maxP: of('max-p'), entropy: of('entropy') };
+}
+
+function earlyAccuracy(outputs: evaluation.ExitOutputs, costs: readonly number[]): number[] {
+  const nowhere = new Uint8Array(outputs.labels.length);
+  return evaluation
+    .operatingPoint(outputs, nowhere, costs)
+    .exits.slice(0, -1)
+    .map(({ accuracyAll }) => accuracyAll);
+}
+
+const conformalVariants: readonly ConformalVariant[] = ['general', 'exit', 'strict', 'all'];
+
+function conformalFigures({ validation, test }: Both): ConformalFigures[] {
+  const predictions = (outputs: evaluation.ExitOutputs): ExitPredictions => ({
+    probabilities: outputs.probabilities,
+    labels: outputs.labels,
+    exits: evaluation.byGates(outputs),
+  });
+  const [fromValidation, onTest] = [predictions(validation), predictions(test)];
+  return conformalVariants.map((variant) => {
+    const none = { variant, size: null, alpha: null, missRate: null };
+    try {
+      const { reported } = conformalTable(fromValidation, onTest, variant);
+      if (!reported) return none;
+      return { variant, size: reported.inefficiency, alpha: reported.alpha, missRate: reported.missRate };
+    } catch (error) {
+      // `strict` has no quantile for an exit that no validation sample takes
+      if (error instanceof RangeError) return none;
+      throw error;
+    }
+  });
+}

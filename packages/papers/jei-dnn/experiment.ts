@@ -1,0 +1,115 @@
+/** What training and bench have in common: CIFAR-10, a frozen backbone, and its cached features. */
+
+import { existsSync } from 'node:fs';
+import { ResNet } from '@working-papers/models/resnet';
+import { type Cifar10, loadCifar10 } from '@working-papers/nn/cifar10';
+import { cacheFolder } from '@working-papers/nn/datasets';
+import { readSafetensors } from '@working-papers/nn/safetensors-file';
+import { type Output, UserError } from '@working-papers/paper';
+import { type Device, type NdArray, ndarray } from '@working-papers/tensor';
+import { halfToNumber, numberToHalf } from '@working-papers/tensor/array';
+import { exitCosts } from './cost.ts';
+import { type FeatureCache, loadFeatures } from './features.ts';
+import { JeiDnn } from './model.ts';
+import { unpackWeights } from './weights.ts';
+import { readWeights } from './weights-file.ts';
+
+/** λ as trained here by default: ten of the release's fifteen. */
+export const defaultCostWeights: readonly number[] = [0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 1, 1.5, 2, 3];
+
+/** `--cost-weights 0.1,1` as numbers. Throws a UserError for anything that is no list of numbers from 0. */
+export function parseCostWeights(text: string | undefined): readonly number[] {
+  if (text === undefined) return defaultCostWeights;
+  const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const bad = values.findIndex((value) => !Number.isFinite(value) || value < 0);
+  if (bad >= 0) {
+    throw new UserError(
+      `cost weight '${text.split(',')[bad]}' is not a number from 0: give some like 0.1,0.5,1`,
+    );
+  }
+  return [...new Set(values)].sort((a, b) => a - b);
+}
+
+/**
+ * A backbone's tensors under its own names: of a training checkpoint, of a weights file, or the one that ships.
+ * Rounded to half precision, in which it ships: IMs and gates are then trained on the very backbone that is run.
+ */
+export async function readBackbone(path?: string): Promise<Map<string, NdArray>> {
+  const tensors = await backboneTensors(path);
+  return new Map([...tensors].map(([name, value]) => [name, asShipped(value)]));
+}
+
+async function backboneTensors(path: string | undefined): Promise<ReadonlyMap<string, NdArray>> {
+  if (path === undefined) return (await readWeights()).backbone;
+  if (!existsSync(path)) throw new UserError(`no backbone in '${path}': no such file`);
+  const file = await readSafetensors(path);
+  if ('format' in file.metadata) return unpackWeights(file, path).backbone;
+  const own = [...file.tensors].filter(([name]) => name.startsWith('model.'));
+  if (own.length === 0) throw new UserError(`'${path}' is neither a weights file nor a training checkpoint`);
+  return new Map(own.map(([name, value]) => [name.slice('model.'.length), value]));
+}
+
+function asShipped(value: NdArray): NdArray {
+  if (value.dtype !== 'float32') return value;
+  return ndarray(
+    (value.data as Float32Array).map((each) => halfToNumber(numberToHalf(each))),
+    value.shape,
+  );
+}
+
+export interface Experiment {
+  readonly data: Cifar10;
+  readonly backbone: ReadonlyMap<string, NdArray>;
+  readonly cache: FeatureCache;
+  /** c_l. */
+  readonly costs: readonly number[];
+  /** Of one picture through the whole network. */
+  readonly multiplyAdds: number;
+}
+
+export interface ExperimentOptions {
+  readonly device: Device;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+  readonly backbone: ReadonlyMap<string, NdArray>;
+  /** Pictures of each split; default all. */
+  readonly limit?: number;
+  readonly augmentedViews?: number;
+}
+
+export async function openExperiment(options: ExperimentOptions): Promise<Experiment> {
+  const { device, output, signal, backbone, limit, augmentedViews } = options;
+  const data = await readPictures(output);
+  const network = new ResNet();
+  using bar = output.progress('features', 1);
+  let drawn = false;
+  const cache = await loadFeatures({
+    device,
+    backbone: network,
+    tensors: backbone,
+    data,
+    folder: cacheFolder(),
+    signal,
+    ...(limit === undefined ? {} : { limit }),
+    ...(augmentedViews === undefined ? {} : { augmentedViews }),
+    onProgress: (done, total) => {
+      drawn = true;
+      bar.update(done / total, `${done} of ${total} pictures`);
+    },
+  });
+  if (!drawn) bar.update(1, 'from the cache');
+  const { shares, multiplyAdds } = exitCosts(new JeiDnn(network), 32);
+  return { data, backbone, cache, costs: shares, multiplyAdds: multiplyAdds.at(-1)! };
+}
+
+export async function readPictures(output: Output): Promise<Cifar10> {
+  using bar = output.progress('CIFAR-10', 60_000);
+  try {
+    const data = await loadCifar10({ onProgress: (done) => bar.update(done) });
+    bar.update(60_000);
+    return data;
+  } catch (error) {
+    const isTheirs = error instanceof Error && error.name === 'DatasetError';
+    throw isTheirs ? new UserError(error.message, { cause: error }) : error;
+  }
+}
