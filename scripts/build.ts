@@ -15,12 +15,9 @@ const { status } = spawnSync('tsc', ['--build', '--force', ...projects], {
 if (status !== 0) process.exit(status ?? 1);
 
 // tsc turns .ts into .js in imports only, and bundlers understand a worker's address only where it is written out.
-for (const folder of folders.length > 0
-  ? folders
-  : [join(root, 'packages', '*'), join(root, 'packages', 'papers', '*')]) {
-  for (const file of globSync(join(folder, 'dist', '**', '*.js'))) {
-    const code = readFileSync(file, 'utf8');
-    const compiled = code.replaceAll(/(new URL\('\.{1,2}\/[^']+)\.ts(', import\.meta\.url\))/g, '$1.js$2');
-    if (compiled !== code) writeFileSync(file, compiled);
-  }
+// In every dist: what a folder's project refers to has been compiled anew as well.
+for (const file of globSync(join(root, 'packages', '{*,papers/*}', 'dist', '**', '*.js'))) {
+  const code = readFileSync(file, 'utf8');
+  const compiled = code.replaceAll(/(new URL\('\.{1,2}\/[^']+)\.ts(', import\.meta\.url\))/g, '$1.js$2');
+  if (compiled !== code) writeFileSync(file, compiled);
 }
