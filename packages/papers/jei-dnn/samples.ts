@@ -207,7 +207,7 @@ function paint(at: Scene, size: number): RgbImage {
   return { width: size, height: size, data };
 }
 
-const sample = (name: string, at: Scene): Sample => ({ name, draw: (size = 128) => paint(at, size) });
+const sample = (name: string, at: Scene): Sample => ({ name, draw: (size = 96) => paint(at, size) });
 
 export const samples: readonly Sample[] = [
   sample('ship', ship),
