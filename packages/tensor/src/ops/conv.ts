@@ -257,7 +257,7 @@ function weightByShifts(
   let rows = y;
   if (!(kh === 1 && top === 0 && height === outHeight)) {
     const flat = onnx.emit('Reshape', [y, onnx.ints([n * k * outHeight, outWidth])]);
-    const withZeros = onnx.emit('Pad', [flat, onnx.ints([0, 1]), '', onnx.ints([0])]);
+    const withZeros = onnx.emit('Pad', [flat, onnx.ints([0, 0, 1, 0])]);
     const indices = onnx.table(`convWeight ${[n, k, kh, height, outHeight, top, dh]}`, () => {
       const out = new BigInt64Array(n * k * kh * height);
       for (let at = 0; at < out.length; at++) {
@@ -297,7 +297,7 @@ function shiftColumns(
   if (offset === 0 && width === outWidth) return x;
   if (width !== outWidth) {
     const flat = onnx.emit('Reshape', [x, onnx.ints([rows, width])]);
-    return onnx.emit('Pad', [flat, onnx.ints([-offset, outWidth - width + offset]), '', onnx.ints([1])]);
+    return onnx.emit('Pad', [flat, onnx.ints([0, -offset, 0, outWidth - width + offset])]);
   }
   const flat = onnx.emit('Reshape', [x, onnx.ints([rows * width])]);
   const [before, after] = [left, Math.max(0, (kw - 1) * dw - left)];
@@ -342,7 +342,9 @@ function weightBySlices(
   const spatial = ty.shape.slice(2) as number[];
   const positions = spatial.reduce((a, b) => a * b, 1);
   const axes = onnx.ints(strides.map((_, i) => i + 2));
-  const padded = pads.some((amount) => amount > 0) ? onnx.emit('Pad', [x, onnx.ints(pads), '', axes]) : x;
+  const count = strides.length;
+  const amounts = [0, 0, ...pads.slice(0, count), 0, 0, ...pads.slice(count)]; // not by `axes`: see `pad`
+  const padded = pads.some((amount) => amount > 0) ? onnx.emit('Pad', [x, onnx.ints(amounts)]) : x;
   const taps = kernel.reduce<number[][]>(
     (all, size) => all.flatMap((tap) => Array.from({ length: size }, (_, i) => [...tap, i])),
     [[]],

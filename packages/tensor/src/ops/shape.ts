@@ -311,10 +311,12 @@ const padOperator = defineOperator<PadAttributes>({
     dtype: x!.dtype,
   }),
   lower(onnx, [x], { inputs, attributes: { axis, before, after, mode, value } }) {
-    const { dtype } = inputs[0]!;
-    return onnx.emit('Pad', [x!, onnx.shape([before, after]), onnx.scalar(value, dtype), onnx.ints([axis])], {
-      mode: { string: mode },
-    });
+    const { dtype, rank } = inputs[0]!;
+    // Amounts for every axis, not Pad's `axes`: ONNX Runtime (1.30) moves transposes past Pad as if it had none.
+    const amounts = Array.from<Dim>({ length: 2 * rank }).fill(0);
+    amounts[axis] = before;
+    amounts[axis + rank] = after;
+    return onnx.emit('Pad', [x!, onnx.shape(amounts), onnx.scalar(value, dtype)], { mode: { string: mode } });
   },
   grad: ([g], { inputs, attributes: { axis, before, after, mode } }) => {
     const size = inputs[0]!.shape[axis]!;
