@@ -93,7 +93,7 @@ class GraphBuilder implements Lowering {
     });
     const bytes = encodeModel({
       name: this.#options.name ?? 'graph',
-      nodes: withoutUnusedOutputs(this.#withoutIdentities(new Set(outputNames)), outputNames),
+      nodes: withoutUnused(this.#withoutIdentities(new Set(outputNames)), outputNames),
       inputs: [...this.#inputs.values()],
       outputs: produced,
       initializers: this.#initializers,
@@ -257,14 +257,17 @@ class GraphBuilder implements Lowering {
 /** Whose further outputs cost time and may be left out. */
 const optionalOutputs: ReadonlySet<string> = new Set(['MaxPool']);
 
-/** Nodes ask only for what is read: MaxPool without its indices takes half the time. */
-function withoutUnusedOutputs(nodes: readonly OnnxNode[], outputs: readonly string[]): OnnxNode[] {
-  const used = new Set([...outputs, ...nodes.flatMap((node) => node.inputs)]);
-  return nodes.map((node) =>
-    optionalOutputs.has(node.type)
-      ? { ...node, outputs: node.outputs.filter((name, i) => i === 0 || used.has(name)) }
-      : node,
-  );
+/** Nodes that are read, asking only for what is read: MaxPool without its indices takes half the time. */
+function withoutUnused(nodes: readonly OnnxNode[], outputs: readonly string[]): OnnxNode[] {
+  const used = new Set(outputs);
+  const kept: OnnxNode[] = [];
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((name) => used.has(name))) continue;
+    for (const input of node.inputs) used.add(input);
+    const asked = (name: string, i: number) => i === 0 || used.has(name) || !optionalOutputs.has(node.type);
+    kept.push({ ...node, outputs: node.outputs.filter(asked) });
+  }
+  return kept.reverse();
 }
 
 function attributesKey(attributes: OnnxAttributes): string {

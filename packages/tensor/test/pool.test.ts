@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as ort from 'onnxruntime-node';
 import {
   adaptiveAveragePool,
   adaptiveMaxPool,
   averagePool,
   gradients,
+  lower,
   maxPool,
   ndarray,
+  type Provider,
   Tensor,
   TensorError,
   toNumbers,
@@ -14,6 +17,7 @@ import {
 import { distinct, normal } from './cases/case.ts';
 import { forwardCases, gradientCases } from './cases/pool.ts';
 import { checkGradient, cpu, runCases } from './check.ts';
+import { decodeModel, typesOf } from './reference/onnx.ts';
 
 runCases({ gradientCases, forwardCases });
 
@@ -84,6 +88,37 @@ test('free batch and spatial sizes', async () => {
   assert.deepEqual(toNumbers(average!).slice(0, 4), [2.5, 4.5, 10.5, 12.5]);
   assert.deepEqual(toNumbers(mean!), [9.5, 29.5, 49.5, 69.5]);
   await f.dispose();
+});
+
+test('indices are computed only where a gradient reads them', () => {
+  const x = input([1, 1, 4, 4]);
+  const y = maxPool(x, 2);
+  const outputsIn = (results: readonly Tensor[]) =>
+    decodeModel(lower(results).bytes)
+      .graph.node.filter((node) => node.opType === 'MaxPool')
+      .map((node) => node.output.length);
+  assert.deepEqual(outputsIn([y]), [1]);
+  assert.deepEqual(outputsIn(gradients(y.sum(), [x])), [2]);
+  assert.deepEqual(outputsIn([y, ...gradients(y.sum(), [x])]), [2]);
+  assert.deepEqual(typesOf(lower([y], { provider: 'webgpu' }).bytes), ['MaxPool']);
+});
+
+test("WebGPU's nodes for the indices give MaxPool's own", async () => {
+  const x = distinct([2, 3, 5, 6]);
+  const data = new ort.Tensor('float32', Float32Array.from(x.data), [...x.shape]);
+  for (const options of [
+    {},
+    { stride: 2, padding: 1 },
+    { stride: [1, 2], dilation: [2, 1], padding: [0, 1] },
+  ]) {
+    const symbol = input(x.shape);
+    const [g] = gradients(maxPool(symbol, 3, options).sumSquares(), [symbol]);
+    const run = async (provider: Provider) => {
+      const session = await ort.InferenceSession.create(lower([g!], { provider }).bytes);
+      return (await session.run({ x: data })).out0!.data;
+    };
+    assert.deepEqual(await run('webgpu'), await run('cpu'));
+  }
 });
 
 test('windows that do not fit are refused', () => {

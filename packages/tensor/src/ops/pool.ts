@@ -2,8 +2,8 @@
 
 import { ndarray } from '../array.ts';
 import { concrete, productOf, type Shape } from '../dims.ts';
-import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
-import type { Tensor } from '../tensor.ts';
+import { apply, applyMany, defineOperator, type Lowering, refuse } from '../operator.ts';
+import type { Node, Tensor } from '../tensor.ts';
 import { constant, zeros } from './constant.ts';
 import { outputSize } from './conv.ts';
 import { gather, scatterAdd, takeAlongAxis } from './indexing.ts';
@@ -91,7 +91,15 @@ const maxPoolOperator = defineOperator<PoolAttributes>({
       { shape, dtype: 'int64' },
     ];
   },
-  lower: (onnx, inputs, { attributes }) => onnx.emitMany('MaxPool', inputs, 2, onnxPool(attributes)),
+  lower(onnx, inputs, node) {
+    const pool = onnxPool(node.attributes);
+    const isFixed = node.inputs[0]!.shape.slice(2).every((dim) => typeof dim === 'number');
+    // WebGPU's kernel knows no indices (ORT 1.30). Where nothing reads them, none of their nodes remain.
+    if (onnx.provider === 'webgpu' && isFixed) {
+      return [onnx.emit('MaxPool', inputs, pool), emitIndices(onnx, inputs[0]!, node)];
+    }
+    return onnx.emitMany('MaxPool', inputs, 2, pool);
+  },
   grad: ([g], { inputs, outputs }) => {
     const x = inputs[0]!;
     if (!g) return [undefined];
@@ -99,6 +107,51 @@ const maxPoolOperator = defineOperator<PoolAttributes>({
     return [scatterAdd(flat, outputs[1]!.reshape([-1]), g.reshape([-1]), 0).reshape(x.shape)];
   },
 });
+
+/** MaxPool's indices out of other nodes: which tap of the window is largest, and where that tap lies. */
+function emitIndices(
+  onnx: Lowering,
+  x: string,
+  { inputs, outputs, attributes }: Node<PoolAttributes>,
+): string {
+  const { kernel, strides, pads, dilations } = attributes;
+  const { shape, dtype } = inputs[0]!;
+  const axes = kernel.map((_, i) => i + 2);
+  const sizes = concrete(shape.slice(2));
+  const pooled = concrete(outputs[0]!.shape.slice(2));
+  const padded = onnx.emit('Pad', [
+    x,
+    onnx.ints([0, 0, ...pads, 0, 0, ...pads]), // not by `axes`: see `pad`
+    onnx.scalar(Number.NEGATIVE_INFINITY, dtype),
+  ]);
+  /** Row-major place of an index of the spatial axes. */
+  const placeOf = (index: readonly number[]) => index.reduce((place, at, i) => place * sizes[i]! + at, 0);
+  const taps = indicesOf(kernel).map((tap) => tap.map((at, i) => at * dilations[i]!));
+  const layers = taps.map((tap) => {
+    const ends = tap.map((start, i) => start + (pooled[i]! - 1) * strides[i]! + 1);
+    const slice = [padded, onnx.ints(tap), onnx.ints(ends), onnx.ints(axes), onnx.ints(strides)];
+    return onnx.emit('Unsqueeze', [onnx.emit('Slice', slice), onnx.ints([0])]);
+  });
+  const stacked = onnx.emit('Concat', layers, { axis: { int: 0 } });
+  const tap = onnx.emit('ArgMax', [stacked], { axis: { int: 0 }, keepdims: { int: 0 } }); // [N, C, ...]
+  const offset = onnx.emit('Gather', [onnx.ints(taps.map(placeOf)), tap], { axis: { int: 0 } });
+
+  const corners = indicesOf(pooled).map((at) => placeOf(at.map((o, i) => o * strides[i]! - pads[i]!)));
+  const corner = onnx.constant(ndarray(corners, pooled, 'int64'));
+  const [zero, one] = [onnx.scalar(0, 'int64'), onnx.scalar(1, 'int64')];
+  const planes = onnx.emit('Range', [zero, onnx.dim(productOf(shape.slice(0, 2))), one]);
+  const starts = onnx.emit('Mul', [planes, onnx.scalar(productOf(sizes) as number, 'int64')]);
+  const plane = onnx.emit('Reshape', [starts, onnx.shape([...shape.slice(0, 2), ...axes.map(() => 1)])]);
+  return onnx.emit('Add', [onnx.emit('Add', [offset, corner]), plane]);
+}
+
+/** All indices of a shape in row-major order. */
+function indicesOf(shape: readonly number[]): number[][] {
+  return shape.reduce<number[][]>(
+    (list, size) => list.flatMap((index) => Array.from({ length: size }, (_, at) => [...index, at])),
+    [[]],
+  );
+}
 
 /**
  * The largest of each window of `kernel` elements, PyTorch's max_pool1d and max_pool2d by the rank of x. Padding counts

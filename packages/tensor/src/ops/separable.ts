@@ -30,7 +30,9 @@ export function axisMap(
 }
 
 export function transposed({ size, outputs, weights }: AxisMap): AxisMap {
-  return axisMap(outputs, size, (i) => Array.from({ length: outputs }, (_, o) => [o, weights[o * size + i]!]));
+  return axisMap(outputs, size, (i) =>
+    Array.from({ length: outputs }, (_, o) => [o, weights[o * size + i]!]),
+  );
 }
 
 function isIdentity({ size, outputs, weights }: AxisMap): boolean {
@@ -39,7 +41,8 @@ function isIdentity({ size, outputs, weights }: AxisMap): boolean {
 
 /** x [N, C, L] or [N, C, H, W] with one map for each spatial axis. */
 export function mapAxes(x: Tensor, maps: readonly AxisMap[]): Tensor {
-  const matrix = ({ size, outputs, weights }: AxisMap) => constant(ndarray(weights, [outputs, size], x.dtype));
+  const matrix = ({ size, outputs, weights }: AxisMap) =>
+    constant(ndarray(weights, [outputs, size], x.dtype));
   return inOrder(maps).reduce((y, axis) => {
     const map = maps[axis]!;
     if (isIdentity(map)) return y;
