@@ -5,7 +5,7 @@ import { defineCommand, type Output, UserError } from '@working-papers/paper';
 import type { Device } from '@working-papers/tensor';
 import type { SeedRun } from './bench.ts';
 import type { Experiment } from './experiment.ts';
-import type { Results } from './report.ts';
+import type { Measured, Results } from './report.ts';
 import type { Timing, TimingOptions } from './timing.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
@@ -126,21 +126,27 @@ export const bench = defineCommand({
         ? await allTimings(wp, device, { ...experiment, exits }, quick, output, signal)
         : [];
     const { cache, costs, multiplyAdds } = experiment;
-    const results = wp.withReport({
-      ...wp.runManifest({ from: import.meta.url }),
-      settings: {
-        costWeights,
-        epochs,
-        warmupEpochs,
-        pictures: { train: cache.train.length, validation: cache.validation.length, test: cache.test.length },
-        backboneHash: cache.hash,
-        costs,
-        multiplyAdds,
-        quick,
-      },
-      seeds: runs.map(({ result }) => result),
-      timings,
-    });
+    const results = wp.withReport(
+      rounded({
+        ...wp.runManifest({ from: import.meta.url }),
+        settings: {
+          costWeights,
+          epochs,
+          warmupEpochs,
+          pictures: {
+            train: cache.train.length,
+            validation: cache.validation.length,
+            test: cache.test.length,
+          },
+          backboneHash: cache.hash,
+          costs,
+          multiplyAdds,
+          quick,
+        },
+        seeds: runs.map(({ result }) => result),
+        timings,
+      }),
+    );
     for (const { title, columns, rows } of results.report.tables) {
       output.print(`\n${title}`);
       output.table(columns, rows);
@@ -148,7 +154,7 @@ export const bench = defineCommand({
     for (const { claim, measured, verdict } of results.report.claims)
       output.print(`\n${claim}\n  ${measured}: ${verdict}`);
     if (quick) output.print('\nA quick run on few pictures: these figures say that it works, not how well.');
-    if (out !== undefined) await wp.writeFileWhole(out, `${JSON.stringify(results, rounded, 1)}\n`);
+    if (out !== undefined) await wp.writeFileWhole(out, `${JSON.stringify(results, null, 1)}\n`);
     output.result(results);
   },
 });
@@ -169,14 +175,17 @@ async function measureAnew(
   await using device = await wp.openDevice();
   const data = await wp.readPictures(output);
   const timings = await allTimings(wp, device, { data, backbone, exits: trained }, quick, output, signal);
-  const results = wp.withReport({ ...before, timings });
-  await wp.writeFileWhole(out, `${JSON.stringify(results, rounded, 1)}\n`);
+  const results = wp.withReport(rounded({ ...before, timings }));
+  await wp.writeFileWhole(out, `${JSON.stringify(results, null, 1)}\n`);
   output.result(results);
 }
 
-/** Seven digits are more than any figure here is sure of. */
-function rounded(_: string, value: unknown): unknown {
-  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
+/** As the file has them, so that the report can be made from the file again: seven digits, more than any is sure of. */
+function rounded(measured: Measured): Measured {
+  const text = JSON.stringify(measured, (_, value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value,
+  );
+  return JSON.parse(text) as Measured;
 }
 
 interface SeedsPlan {
