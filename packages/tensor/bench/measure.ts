@@ -12,7 +12,6 @@ import {
   type Compiled,
   type Device,
   gradients,
-  type NdArray,
   openDevice,
   Parameter,
   Tensor,

@@ -6,12 +6,12 @@
 import {
   batchNorm,
   batchNormTraining,
-  constant,
   gather,
   type NdArray,
   ndarray,
   oneHot,
   Parameter,
+  scaledDotProductAttention,
   type Tensor,
 } from '../src/index.ts';
 
@@ -77,14 +77,7 @@ function attention(net: Net, x: Tensor, heads: number, causal: boolean): Tensor 
     .transpose([2, 0, 3, 1, 4]) // (3, B, H, T, size)
     .split(3, 0)
     .map((part) => part.squeeze(0)) as [Tensor, Tensor, Tensor];
-  let scores = q.mul(1 / Math.sqrt(size)).matmul(k.transpose());
-  if (causal) {
-    const mask = Float32Array.from({ length: time * time }, (_, i) =>
-      i % time > Math.floor(i / time) ? -1e9 : 0,
-    );
-    scores = scores.add(constant(ndarray(mask, [time, time])));
-  }
-  const mixed = scores.softmax().matmul(v); // (B, H, T, size)
+  const mixed = scaledDotProductAttention(q, k, v, { causal }); // (B, H, T, size)
   return net.linear(mixed.transpose([0, 2, 1, 3]).reshape(x.shape), width);
 }
 
