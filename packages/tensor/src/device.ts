@@ -13,7 +13,7 @@ import { DeviceArray, Resident } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
 import { type Parameter, Tensor } from './tensor.ts';
-import { type ArgumentsOf, type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
+import { type ArgumentsOf, type ArraysOf, flattenAs, flattenTree, mapTree, type Tree } from './tree.ts';
 
 export interface DeviceOptions {
   /** Where to run; default `cpu` in Node, `wasm` in a browser. */
@@ -215,7 +215,7 @@ export class Device {
     const run = async (...trees: unknown[]): Promise<ArraysOf<R>> => {
       if (disposed) throw new DeviceError('the compiled function was disposed of');
       if (binding && store?.disposed) throw new DeviceError('the store was disposed of');
-      const arrays = trees.flatMap((tree) => flattenTree(tree as Tree<NdArray | DeviceArray>));
+      const arrays = argumentsInOrder(inputs, trees);
       const free = checkInputs(symbolsInOrder, arrays);
       const feeds: Record<string, NdArray> = {};
       const resident: Record<string, number> = {};
@@ -271,6 +271,17 @@ function symbols(specs: readonly unknown[]): readonly Tree[] {
       return new Tensor({ shape, dtype }, { kind: 'input', name: `in${count++}` });
     }),
   ) as readonly Tree[];
+}
+
+/** Arrays in the order of the traced symbols, also where an object names its arrays in another order. */
+function argumentsInOrder(inputs: readonly Tree[], trees: readonly unknown[]): (NdArray | DeviceArray)[] {
+  return trees.flatMap((tree, i) => {
+    try {
+      return flattenAs(inputs[i] ?? [], tree as Tree<NdArray | DeviceArray>);
+    } catch (error) {
+      throw new DeviceError(`argument ${i}: ${(error as Error).message}`);
+    }
+  });
 }
 
 /**

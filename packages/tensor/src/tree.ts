@@ -32,6 +32,24 @@ export function flattenTree<T>(tree: Tree<T>): T[] {
   return Object.values(tree as { [key: string]: Tree<T> }).flatMap((branch) => flattenTree(branch));
 }
 
+/**
+ * The leaves of `tree` in the order of `pattern`, whose keys may stand in another order. Throws a TypeError where
+ * the keys differ.
+ */
+export function flattenAs<T>(pattern: Tree<unknown>, tree: Tree<T>): T[] {
+  if (isLeaf(pattern) || isLeaf(tree) || typeof tree !== 'object' || tree === null) return flattenTree(tree);
+  const [wanted, given] = [pattern, tree].map((branch) => Object.keys(branch as object)) as [
+    string[],
+    string[],
+  ];
+  if (wanted.length !== given.length || wanted.some((key) => !Object.hasOwn(tree, key)))
+    throw new TypeError(`expected the keys ${wanted.join(', ')}, got ${given.join(', ')}`);
+  const branches = tree as { [key: string]: Tree<T> };
+  return Object.entries(pattern as { [key: string]: Tree<unknown> }).flatMap(([key, branch]) =>
+    flattenAs(branch, branches[key]!),
+  );
+}
+
 /** The same tree with `f(leaf)` in every leaf's place. */
 export function mapTree<T, U>(tree: Tree<T>, f: (leaf: T) => U): Tree<U> {
   if (isLeaf(tree)) return f(tree as T);

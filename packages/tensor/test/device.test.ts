@@ -92,6 +92,18 @@ test('arguments and results keep the nesting of the traced function', async () =
   assert.deepEqual([...sums.map((sum) => toNumbers(sum)), toNumbers(inner.first)], [[11], [12], [1]]);
 });
 
+test('arrays of an object are told apart by name, not by order', async () => {
+  const device = await cpu();
+  const run = await device.compile(({ a, b }) => a.sub(b), {
+    inputs: [{ a: { shape: [1] }, b: { shape: [1] } }],
+  });
+  const [a, b] = [ndarray([5]), ndarray([3])];
+  assert.deepEqual(toNumbers(await run({ b, a })), [2]);
+  const loose = run as unknown as (batch: object) => Promise<unknown>;
+  await refuses(() => loose({ a }), 'argument 0: expected the keys a, b, got a');
+  await refuses(() => loose({ a, c: b }), 'argument 0: expected the keys a, b, got a, c');
+});
+
 test('every dtype goes in and comes out', async () => {
   const device = await cpu();
   const dtypes = [
