@@ -197,7 +197,7 @@ interface SeedsPlan {
   readonly turn?: number;
 }
 
-/** Seeds run side by side, each on a device with one thread: small graphs gain little from more. */
+/** Seeds run side by side, each on a device with one thread: small graphs gain little from more threads. */
 async function benchSeeds(
   wp: Engine,
   { experiment, seeds, ...settings }: SeedsPlan,
@@ -227,7 +227,7 @@ async function benchSeeds(
       });
     }
   };
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), seeds.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(2 * availableParallelism(), seeds.length) }, worker));
   return runs;
 }
 

@@ -54,6 +54,8 @@ export const variants = {
 export type Variant = keyof typeof variants;
 export const sequential = 'Uniform IMs, then gates';
 export const independent = 'JEI-DNN, independent rule';
+/** One training, other thresholds than ½: our extension. */
+export const varied = 'JEI-DNN at one λ, τ varied (extension)';
 export const oracle = 'Oracle';
 export const full = 'Full network';
 
@@ -210,6 +212,7 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
     }
     const details: Details[] = [];
     methods[independent] = [];
+    const single = nearest(costWeights, 0.1);
     for (const [i, set] of of('JEI-DNN').entries()) {
       const { costWeight } = set.member;
       const own = await both(set.tensors);
@@ -220,6 +223,11 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       methods[independent].push(
         point(costWeight, own.test, evaluation.byGates(own.test, 'independent'), costs),
       );
+      if (costWeight === single) {
+        methods[varied] = taus.map((tau) =>
+          point(tau, own.test, evaluation.byGates(own.test, 'joint', tau), costs),
+        );
+      }
       details.push({
         costWeight,
         epoch: set.epoch,
@@ -251,6 +259,13 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
     await evaluator.dispose();
     await boostedEvaluator.dispose();
   }
+}
+
+/** τ of the extension; ½ is what is trained for. */
+const taus: readonly number[] = Array.from({ length: 19 }, (_, i) => (i + 1) / 20);
+
+function nearest(values: readonly number[], to: number): number {
+  return values.reduce((a, b) => (Math.abs(b - to) < Math.abs(a - to) ? b : a));
 }
 
 /** A set of exits on the split where settings are chosen and on the one where they are judged. */

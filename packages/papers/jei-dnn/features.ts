@@ -165,19 +165,29 @@ async function extractor(device: Device, model: JeiDnn, tensors: ReadonlyMap<str
     const { length } = indices;
     const features = new Float32Array(views * length * width);
     const logits = new Float32Array(views * length * layout.classes);
-    for (let view = 0; view < views; view++) {
-      const pictures = examples(split, indices, view < views - 1);
-      for (let start = 0; start < length; start += batchSize) {
-        const count = Math.min(batchSize, length - start);
-        const items = await Promise.all(
-          Array.from({ length: count }, (_, i) => pictures.get(start + i, random.fork(view).fork(start + i))),
-        );
-        const out = await run(collate(items).images);
-        const row = view * length + start;
-        features.set(out.features.data as Float32Array, row * width);
-        logits.set(out.logits.data as Float32Array, row * layout.classes);
-        onBatch(count);
-      }
+    const starts = Array.from({ length: views }, (_, view) =>
+      Array.from({ length: Math.ceil(length / batchSize) }, (_, i) => ({ view, start: i * batchSize })),
+    ).flat();
+    const pictures = [false, true].map((augment) => examples(split, indices, augment));
+    const prepare = async ({ view, start }: { view: number; start: number }) => {
+      const count = Math.min(batchSize, length - start);
+      const source = pictures[view < views - 1 ? 1 : 0]!;
+      const draw = random.fork(view);
+      const items = await Promise.all(
+        Array.from({ length: count }, (_, i) => source.get(start + i, draw.fork(start + i))),
+      );
+      return { images: collate(items).images, row: view * length + start, count };
+    };
+    let next = starts.length > 0 ? await prepare(starts[0]!) : undefined;
+    for (let i = 0; next; i++) {
+      const { images, row, count } = next;
+      const running = run(images);
+      // the next batch is cropped and normalised here while the device works on this one
+      next = i + 1 < starts.length ? await prepare(starts[i + 1]!) : undefined;
+      const out = await running;
+      features.set(out.features.data as Float32Array, row * width);
+      logits.set(out.logits.data as Float32Array, row * layout.classes);
+      onBatch(count);
     }
     return { length, views, features, logits, labels: Int32Array.from(indices, (i) => split.labels[i]!) };
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Point, SeedResult } from './bench.ts';
-import { independent, oracle, sequential, variants } from './bench.ts';
+import { independent, oracle, sequential, variants, varied } from './bench.ts';
 import { advantage, type Results, readmeMarkers, reportMarkdown, withReport, withResults } from './report.ts';
 
 const costWeights = [0.1, 1];
@@ -26,7 +26,8 @@ function seedResult(gain: number, joint: number): SeedResult {
     'L2W-DEN, max-p',
   ];
   const methods: Record<string, Point[]> = Object.fromEntries(names.map((name) => [name, line(0)]));
-  for (const name of [...Object.keys(variants), sequential, independent, oracle]) methods[name] = line(gain);
+  for (const name of [...Object.keys(variants), sequential, independent, varied, oracle])
+    methods[name] = line(gain);
   methods['JEI-DNN'] = line(gain + joint);
   const gap = { total: 0.02, exits: [0.02, 0.02] };
   const regrets = { gates: 0.1, maxP: 0.2, entropy: 0.3 };

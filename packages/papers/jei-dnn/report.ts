@@ -2,7 +2,7 @@
 
 import { accuracyAtCost, type CurvePoint, costAtAccuracy } from '@working-papers/metrics/curves';
 import type { RunManifest } from '@working-papers/paper/manifest';
-import { full, independent, type Point, type SeedResult, sequential } from './bench.ts';
+import { full, independent, type Point, type SeedResult, sequential, varied } from './bench.ts';
 import type { Timing } from './timing.ts';
 
 /** `results.json`. */
@@ -336,6 +336,7 @@ function figures(seeds: readonly SeedResult[], timings: readonly Timing[]): Figu
             'JEI-DNN, w⁺ = 1',
             sequential,
             independent,
+            varied,
           ],
           'baseline',
         ),
