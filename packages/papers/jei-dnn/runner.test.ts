@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { T2tVit } from '@working-papers/models/t2t-vit';
+import { initialize } from '@working-papers/nn/module';
 import { Random } from '@working-papers/nn/random';
 import { type NdArray, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
-import { exitOf } from './model.ts';
+import { exitOf, JeiDnn } from './model.ts';
 import { type EarlyExitRunner, openRunner, type RunnerOptions } from './runner.ts';
 import { tinyWeights } from './test/tiny.ts';
 import { loadModel } from './weights.ts';
@@ -218,4 +220,41 @@ test('other exits in the same graphs: as if compiled with them', async () => {
   await changing.run(images);
   await changing.setExits(gatesOf(40));
   assert.deepEqual([...(await changing.run(images)).exits], Array(6).fill(0));
+});
+
+test('a transformer leaves early too: its tokens go from graph to graph', async () => {
+  const vit = new JeiDnn(
+    new T2tVit({ embedDim: 32, depth: 3, numHeads: 2, mlpRatio: 2, classes, imageSize: 16 }),
+  );
+  const weights = new Map(initialize(vit, 8));
+  // half of the pictures leave at the first exit
+  const gates = await device.compile((x) => vit.forward(x).gates, {
+    inputs: [{ shape: ['n', 3, 16, 16] }] as const,
+    weights,
+  });
+  const images = pictures(12, 7);
+  const sorted = rowsOf(toNumbers(await gates(images)), 2)
+    .map(([first]) => first!)
+    .sort((a, b) => a - b);
+  const { linear } = vit.gates[0]!;
+  const middle = (sorted[5]! + sorted[6]!) / 2;
+  weights.set(linear.bias!, ndarray([toNumbers(weights.get(linear.bias!)!)[0]! - middle], [1]));
+
+  const together = await device.compile(
+    (x) => {
+      const { logits, gates } = vit.forward(x);
+      return { logits, g: gates.sigmoid() };
+    },
+    { inputs: [{ shape: ['n', 3, 16, 16] }] as const, weights },
+  );
+  const { logits, g } = await together(images);
+  const chain = await openRunner({ device, model: vit, values: weights, imageSize: 16 });
+  const result = await chain.run(images);
+  const expected = rowsOf(toNumbers(g), 2).map((row) => exitOf(row));
+  assert.deepEqual([...result.exits], expected);
+  assert.equal(expected.filter((exit) => exit === 0).length, 6);
+  expected.forEach((exit, i) => {
+    const row = rowsOf(toNumbers(logits[exit]!), classes)[i]!;
+    near(result.logits.slice(i * classes, (i + 1) * classes), row, `picture ${i}`);
+  });
 });
