@@ -3,12 +3,12 @@
  * and equal sub-expressions are emitted once (nodes are numbered by operator, attributes and inputs).
  */
 
-import { bytesOf, type DType, type NdArray, ndarray, sizeOf } from './array.ts';
+import { bytesOf, type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
 import { type Dim, type Shape, termsOf } from './dims.ts';
 import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from './onnx.ts';
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
-import type { Parameter, Tensor } from './tensor.ts';
+import type { Node, Parameter, Tensor } from './tensor.ts';
 
 export interface Model {
   /** The `.onnx` file. */
@@ -75,7 +75,7 @@ class GraphBuilder implements Lowering {
       let names = this.#known.get(key);
       if (!names) {
         this.#current = node.operator.name;
-        const lowered = node.operator.lower(this, inputs, node);
+        const lowered = this.#empty(node) ?? node.operator.lower(this, inputs, node);
         names = typeof lowered === 'string' ? [lowered] : lowered;
         this.#known.set(key, names);
       }
@@ -121,6 +121,15 @@ class GraphBuilder implements Lowering {
     return this.#nodes
       .filter((node) => !(node.type === 'Identity' && renamed.get(node.inputs[0]!) === node.outputs[0]))
       .map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }));
+  }
+
+  /** Outputs without elements need no kernel; GPU kernels fail on them. */
+  #empty({ outputs }: Node): string[] | undefined {
+    const fixed = outputs.every(
+      ({ shape }) => shape.includes(0) && shape.every((dim) => typeof dim === 'number'),
+    );
+    if (!fixed) return undefined;
+    return outputs.map(({ shape, dtype }) => this.constant(zerosArray(shape as number[], dtype)));
   }
 
   #leaf(leaf: Tensor): void {

@@ -186,12 +186,25 @@ function lowerTranspose(
     return subDims(addDims(addDims(mulDims(steps, stride), reach[i]!), 1), pads[i]! + pads[i + axes]!);
   });
   const missing = size.map((dim, i) => subDims(dim, reached[i]!));
-  const { pads: _, ...rest } = onnxConv(attributes);
-  return onnx.emit('ConvTranspose', [y!, w!], {
-    ...rest,
-    pads: { ints: pads },
+  const options = {
+    ...onnxConv(attributes),
     output_padding: { ints: missing.map((dim) => (typeof dim === 'number' ? dim : 0)) },
-  });
+  };
+  if (onnx.provider === 'webgpu' && groups > 1 && tw.shape[1] === 1 && ty.dim(1) !== groups) {
+    // WebGPU's kernel (ONNX Runtime 1.30) is wrong where several channels of a group make one: let them make two,
+    // the second of which is zeros, and leave that one out.
+    const none = [0, 0, ...kernel.map(() => 0)];
+    const twice = onnx.emit('Pad', [w!, onnx.ints([...none, 0, 1, ...kernel.map(() => 0)])]);
+    const both = onnx.emit('ConvTranspose', [y!, twice], options);
+    return onnx.emit('Slice', [
+      both,
+      onnx.ints([0]),
+      onnx.ints([2 * groups]),
+      onnx.ints([1]),
+      onnx.ints([2]),
+    ]);
+  }
+  return onnx.emit('ConvTranspose', [y!, w!], options);
 }
 
 function flipSpatial(onnx: Lowering, w: string, axes: number): string {

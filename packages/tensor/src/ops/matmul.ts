@@ -68,6 +68,10 @@ function lowerMatmul(
   }: { inputs: readonly Tensor[]; outputs: readonly Tensor[]; attributes: MatmulAttributes },
 ): string {
   const [ta, tb] = inputs as [Tensor, Tensor];
+  if (ta.dim(transA ? -2 : -1) === 0) {
+    // a sum of nothing; WebGPU cannot even bind the empty operands
+    return onnx.emit('Expand', [bias ?? onnx.scalar(0, ta.dtype), onnx.shape(outputs[0]!.shape)]);
+  }
   const trans = { transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 } };
   const rest = bias === undefined ? [] : [bias];
   if (ta.rank === 2 && tb.rank === 2) {
