@@ -5,7 +5,7 @@ import { defineCommand, type Output, UserError } from '@working-papers/paper';
 import type { Device } from '@working-papers/tensor';
 import type { SeedRun } from './bench.ts';
 import type { Experiment } from './experiment.ts';
-import type { Measured, Results } from './report.ts';
+import type { Measured, Results } from './results.ts';
 import type { Timing, TimingOptions } from './timing.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.

@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Point, SeedResult } from './bench.ts';
 import { independent, oracle, sequential, variants, varied } from './bench.ts';
-import { advantage, type Results, readmeMarkers, reportMarkdown, withReport, withResults } from './report.ts';
+import { advantage } from './claims.ts';
+import { readmeMarkers, reportMarkdown, withReport, withResults } from './report.ts';
+import type { Results } from './results.ts';
 
 const costWeights = [0.1, 1];
 const line = (offset: number): Point[] =>
