@@ -20,6 +20,8 @@ export interface Case {
   readonly tolerance?: number;
   /** Largest error of a float32 gradient, relative to max(1, |value|); default 1e-4. */
   readonly gradientTolerance?: number;
+  /** Number formats that a GPU may not have. */
+  readonly needs?: readonly ('float16' | 'float64')[];
   /** Largest difference of another provider's results from the CPU's; default 1e-4. */
   readonly providerTolerance?: number;
   /** Gradients of gradients too. */

@@ -29,7 +29,13 @@ export const forwardCases: Cases = {
     },
     { name: 'scalar', f: (s) => drawUniform([], s!), inputs: [seed(0)], tolerance: 0 },
     { name: 'empty', f: (s) => drawUniform([2, 0], s!), inputs: [seed(0)] },
-    { name: 'normal, odd count', f: (s) => drawNormal([3, 5], s!, { mean: 2, std: 3 }), inputs: [seed(9)] },
+    // Box and Muller's cosine is as exact as the GPU's
+    {
+      name: 'normal, odd count',
+      providerTolerance: 2e-3,
+      f: (s) => drawNormal([3, 5], s!, { mean: 2, std: 3 }),
+      inputs: [seed(9)],
+    },
     { name: 'integers', f: (s) => randomInteger([60], -3, 4, s!), inputs: [seed(9)], tolerance: 0 },
   ],
   randomMask: [

@@ -62,7 +62,11 @@ export const gradientCases: Cases = {
     { name: 'steps, nothing left', f: (x) => x!.slice(0, 2, 2, 3), inputs: [normal([5])] },
     { name: 'start beyond the end', f: (x) => x!.slice(0, 4, 2), inputs: [normal([5])] },
     { name: 'beyond the size', f: (x) => x!.slice(1, 1, 99), inputs: [x23] },
-    { name: 'of a transposed tensor', f: (x) => x!.transpose([2, 0, 1]).slice(0, 1, 3).slice(2, 1).transpose([1, 2, 0]).exp(), inputs: [x234] },
+    {
+      name: 'of a transposed tensor',
+      f: (x) => x!.transpose([2, 0, 1]).slice(0, 1, 3).slice(2, 1).transpose([1, 2, 0]).exp(),
+      inputs: [x234],
+    },
     { name: 'select', f: (x) => x!.select(1, 2), inputs: [x234] },
     { name: 'select the last', f: (x) => x!.select(0, -1), inputs: [x234] },
     { name: 'flip', f: (x) => x!.flip(1), inputs: [x234] },
@@ -105,8 +109,28 @@ export const gradientCases: Cases = {
         ),
       inputs: [normal([1, 3, 4])],
     },
-    { name: 'of a transposed tensor', f: (x) => x!.transpose([2, 0, 1]).pad([[1, 1, 2]]).transpose([1, 2, 0]).exp(), inputs: [x234] },
-    { name: 'of a transposed tensor, two axes', f: (x) => x!.transpose([0, 2, 1]).pad([[2, 0, 1], [0, 3, 0]]).transpose([0, 2, 1]), inputs: [x234] },
+    {
+      name: 'of a transposed tensor',
+      f: (x) =>
+        x!
+          .transpose([2, 0, 1])
+          .pad([[1, 1, 2]])
+          .transpose([1, 2, 0])
+          .exp(),
+      inputs: [x234],
+    },
+    {
+      name: 'of a transposed tensor, two axes',
+      f: (x) =>
+        x!
+          .transpose([0, 2, 1])
+          .pad([
+            [2, 0, 1],
+            [0, 3, 0],
+          ])
+          .transpose([0, 2, 1]),
+      inputs: [x234],
+    },
     { name: 'dilate', f: (x) => dilate(x!, 1, 3), inputs: [x23] },
   ],
   triangle: [

@@ -84,6 +84,7 @@ export function compareInBrowser(provider: Provider, flags: readonly string[] = 
       const state = await page.evaluate((name) => window.tensorPage.open(name), provider);
       assert.match(state, new RegExp(`^${provider}, \\d+ threads, isolated true$`));
       return {
+        lacks: provider === 'webgpu' ? ['float16', 'float64'] : [],
         batch: (index) => page.evaluate((at) => window.tensorPage.batch(at), index),
         train: () => page.evaluate(() => window.tensorPage.train()),
       };
