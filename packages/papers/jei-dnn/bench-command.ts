@@ -246,12 +246,13 @@ async function allTimings(
   const plans = [
     { batchSize: 256, pairs: quick ? 3 : 15, compaction: true },
     { batchSize: 256, pairs: quick ? 3 : 15, compaction: false },
+    { batchSize: 256, pairs: quick ? 3 : 15, compaction: true, graphs: 3 },
     { batchSize: 1, pairs: quick ? 30 : 300, compaction: true },
   ];
   const timings: Timing[] = [];
   for (const plan of plans) {
     using bar = output.progress(
-      `times, batch ${plan.batchSize}${plan.compaction ? '' : ', no compaction'}`,
+      `times, batch ${plan.batchSize}${plan.compaction ? '' : ', no compaction'}${'graphs' in plan ? `, ${plan.graphs} graphs` : ''}`,
       1,
     );
     timings.push(

@@ -87,8 +87,11 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
       ],
     },
   ];
+  const most = Math.max(...timings.map(({ graphs }) => graphs));
   for (const batchSize of [...new Set(timings.map((timing) => timing.batchSize))]) {
-    const mine = timings.filter((timing) => timing.batchSize === batchSize && timing.compaction);
+    const mine = timings.filter(
+      (timing) => timing.batchSize === batchSize && timing.compaction && timing.graphs === most,
+    );
     const at = new Map(
       seedMeans(seeds, method).map((point, i) => [seeds[0]!.methods[method]![i]!.setting, point.y]),
     );
@@ -278,6 +281,7 @@ export function tablesOf({ seeds, timings, settings }: Measured): Table[] {
         'Batch',
         'λ',
         'Compaction',
+        'Graphs',
         'Full ms/picture',
         'Early ms/picture',
         'Ratio',
@@ -289,6 +293,7 @@ export function tablesOf({ seeds, timings, settings }: Measured): Table[] {
         t.batchSize,
         String(t.costWeight),
         t.compaction ? 'on' : 'off',
+        t.graphs,
         t.full.toFixed(3),
         t.early.toFixed(3),
         t.ratio.toFixed(3),

@@ -77,6 +77,7 @@ const measured = (seeds: SeedResult[], efficiency = 0.8) => ({
     costWeight: 1,
     batchSize: 256,
     compaction,
+    graphs: 9,
     full: 2,
     early: 1,
     ratio: 0.5,

@@ -15,6 +15,8 @@ export interface Timing {
   readonly costWeight: number;
   readonly batchSize: number;
   readonly compaction: boolean;
+  /** Over how many graphs the exits are spread. */
+  readonly graphs: number;
   /** Milliseconds a picture. */
   readonly full: number;
   readonly early: number;
@@ -38,6 +40,8 @@ export interface TimingOptions {
   /** Pairs of runs; each has its own pictures as far as there are any. */
   readonly pairs: number;
   readonly compaction?: boolean;
+  /** Default one an exit, as the runner's. */
+  readonly graphs?: number;
   readonly onPair?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -45,6 +49,7 @@ export interface TimingOptions {
 export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
   const { device, exits, pictures, batchSize, pairs, compaction = true, signal } = options;
   const model = new JeiDnn(new ResNet());
+  const { graphs = model.exitCount } = options;
   const values = (tensors: ExitTensors) => {
     const dict = new Map(tensors);
     for (const [name, value] of options.backbone) dict.set(`backbone.${name}`, value);
@@ -56,6 +61,7 @@ export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
     values: values(exits[0]!.tensors),
     imageSize: 32,
     batchSize,
+    graphs,
   });
   // Pictures at even distances: the archive is in the order of the classes.
   const batch = async (pair: number): Promise<NdArray> => {
@@ -98,6 +104,7 @@ export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
         costWeight,
         batchSize,
         compaction,
+        graphs,
         full: median(found.map((each) => each.full)) / batchSize,
         early: median(found.map((each) => each.early)) / batchSize,
         ratio,
