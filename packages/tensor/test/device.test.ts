@@ -379,7 +379,8 @@ test('the event loop waits less than 50 ms while a heavy step trains', { timeout
     for (let i = 0; i < 10; i++) await step(x);
     const worked = performance.now() - start;
     delay.disable();
-    assert.ok(worked > 2000, `10 steps took only ${worked} ms: no heavy work`);
+    // a shared machine may turn several times as fast meanwhile; a blocked thread would still be seen
+    assert.ok(worked > 1000, `10 steps took only ${worked} ms: no heavy work`);
     worst = Math.min(worst, delay.max / 1e6);
   }
   assert.ok(worst < 50, `the event loop stood still for ${worst} ms`);
