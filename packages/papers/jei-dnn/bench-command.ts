@@ -52,7 +52,7 @@ export const bench = defineCommand({
     },
     costWeights: {
       type: 'string',
-      description: 'λ, several with commas between; default ten from 0.01 to 3',
+      description: 'λ, several with commas between; default ten from 0.01 to 2',
     },
     epochs: { type: 'integer', min: 1, default: 15, description: 'of each training' },
     backbone: { type: 'string', description: 'a checkpoint or weights file; default the one that ships' },

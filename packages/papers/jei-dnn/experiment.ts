@@ -14,8 +14,8 @@ import { JeiDnn } from './model.ts';
 import { unpackWeights } from './weights.ts';
 import { readWeights } from './weights-file.ts';
 
-/** λ as trained here by default: ten of the release's fifteen. */
-export const defaultCostWeights: readonly number[] = [0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 1, 1.5, 2, 3];
+/** λ as trained here by default: from nearly the whole network to its first exits, densest where costs fall fastest. */
+export const defaultCostWeights: readonly number[] = [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.2, 1.5, 2];
 
 /** `--cost-weights 0.1,1` as numbers. Throws a UserError for anything that is no list of numbers from 0. */
 export function parseCostWeights(text: string | undefined): readonly number[] {

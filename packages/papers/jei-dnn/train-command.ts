@@ -43,7 +43,7 @@ export const train = defineCommand({
     },
     costWeights: {
       type: 'string',
-      description: 'λ, several with commas between; default ten from 0.01 to 3',
+      description: 'λ, several with commas between; default ten from 0.01 to 2',
     },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same weights' },
     epochs: { type: 'integer', min: 1, default: 15, description: 'of IMs and gates' },
