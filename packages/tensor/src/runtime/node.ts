@@ -20,7 +20,7 @@ export function missing(provider: Provider, said: string): string | undefined {
   // ONNX Runtime puts the failed check, with its own source file, before the sentence
   const reason = said.replace(/^.*onnxruntime_src.* was false\. /, '');
   if (provider === 'cuda') {
-    return `device 'cuda' is not here (${reason}): it needs an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and onnxruntime-node's CUDA files: set ONNXRUNTIME_NODE_INSTALL=cuda12 and run npm rebuild onnxruntime-node`;
+    return `device 'cuda' is not here (${reason}): it needs an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and onnxruntime-node's CUDA files: ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`;
   }
   if (provider === 'webgpu') {
     return `device 'webgpu' is not here (${reason}): it needs a Vulkan driver and its loader (on Debian: apt install libvulkan1 and the GPU's driver)`;

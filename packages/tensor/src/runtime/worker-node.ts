@@ -14,7 +14,10 @@ port.on(
     async () => {
       // its JavaScript part makes a Float16Array where the engine has one; its native part knows Uint16Array only
       Reflect.deleteProperty(globalThis, 'Float16Array');
-      return require('onnxruntime-node') as Ort;
+      const ort = require('onnxruntime-node') as Ort & { readonly env: { logLevel: string } };
+      // what fails comes back as an error: ONNX Runtime need not write it to standard error as well
+      ort.env.logLevel = 'fatal';
+      return ort;
     },
     (answer, transfer) => port.postMessage(answer, transfer),
   ) satisfies (message: Message) => void,
