@@ -45,7 +45,7 @@ test('a provider that does not exist, or no threads, are refused at once', async
 
 test('a provider that is not here says what to install', async () => {
   const install: Record<string, RegExp> = {
-    cuda: /^device 'cuda' is not here \(.+\): it needs an NVIDIA GPU with CUDA 12 .* onnxruntime-node\/script\/install\.js$/,
+    cuda: /^device 'cuda' is not here \(.+\): it needs an NVIDIA GPU with CUDA 12 .*onnxruntime-node\/script\/install\.js$/,
     webgpu:
       /^device 'webgpu' is not here \(.+\): it needs a Vulkan driver and its loader .*apt install libvulkan1/,
   };
