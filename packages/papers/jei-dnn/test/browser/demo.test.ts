@@ -194,7 +194,7 @@ test('with the gates off the whole network answers, as under --no-gates', async 
   const { page } = await open(t);
   await page.getByTestId('label').waitFor({ timeout: 120_000 });
   await answerAfter(page, () => upload(page, 'ship.png'));
-  const shown = await answerAfter(page, () => page.getByLabel('Gates').uncheck());
+  const shown = await answerAfter(page, () => page.getByRole('checkbox', { name: 'Gates' }).uncheck());
   const { photos } = await run('--no-gates');
   assert.equal(shown.label, photos[0]!.className);
   assert.deepEqual(shown.states, [...Array(8).fill('silent'), 'taken']);
