@@ -5,6 +5,7 @@ python3 pytorch.py WORKLOAD SECONDS THREADS prints one JSON line: the millisecon
 
 import json
 import math
+import re
 import sys
 import time
 
@@ -159,4 +160,7 @@ while time.perf_counter() < end or len(times) < 5:
     start = time.perf_counter()
     step()
     times.append(1000 * (time.perf_counter() - start))
-print(json.dumps({"times": times, "version": torch.__version__}))
+# Builds differ more than versions: a generic BLAS or no AVX-512 is no fair peer, so the figures say which it was.
+built = torch.__config__.show()
+facts = [found.group(1) for found in (re.search(r"BLAS_INFO=(\w+)", built), re.search(r"usage: ([\w-]+)", built)) if found]
+print(json.dumps({"times": times, "version": f"{torch.__version__} ({', '.join(facts)})"}))
