@@ -175,7 +175,8 @@ async function measureAnew(
   await using device = await wp.openDevice();
   const data = await wp.readPictures(output);
   const timings = await allTimings(wp, device, { data, backbone, exits: trained }, quick, output, signal);
-  const results = wp.withReport(rounded({ ...before, timings }));
+  const timed = wp.runManifest({ from: import.meta.url });
+  const results = wp.withReport(rounded({ ...before, timings, timed }));
   await wp.writeFileWhole(out, `${JSON.stringify(results, null, 1)}\n`);
   output.result(results);
 }

@@ -20,6 +20,8 @@ export interface Results extends RunManifest {
   };
   readonly seeds: readonly SeedResult[];
   readonly timings: readonly Timing[];
+  /** When, how and on what the times were taken, where that was not in the run of the rest. */
+  readonly timed?: RunManifest;
   readonly report: Report;
 }
 
