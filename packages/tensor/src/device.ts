@@ -4,12 +4,13 @@
  */
 
 import { defaultProvider, defaultThreads, keepAlive, missing, providers, spawn, stores } from '#runtime';
-import type { NdArray } from './array.ts';
+import { type NdArray, ndarray } from './array.ts';
 import { DeviceError } from './device-error.ts';
 import { evaluateDim, type Shape, showShape } from './dims.ts';
 import { lower, type Model } from './lower.ts';
+import { encodeModel } from './onnx.ts';
 import type { Provider } from './operator.ts';
-import { DeviceArray, Resident } from './resident.ts';
+import { DeviceArray, Resident, refuseUnknownSize } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
 import { type Parameter, Tensor } from './tensor.ts';
@@ -36,6 +37,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const device = new Device(provider, threads, await spawn());
   try {
     await device.open(options.assets);
+    if (provider === 'cpu') await device.findChannelBlock();
     // A provider that is not there shows itself only when a session is made.
     if (provider !== 'cpu') await device.compile((x) => x.add(1), { inputs: [{ shape: [1] }] });
   } catch (error) {
@@ -85,6 +87,7 @@ export class Device {
   readonly #port: Port;
   readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>();
   #nextId = 0;
+  #channelBlock: number | undefined;
   #failure: Error | undefined;
 
   /** Use `openDevice`. */
@@ -123,6 +126,38 @@ export class Device {
   async open(assets: string | undefined): Promise<void> {
     const { provider, threads } = this;
     await this.#send((id) => ({ id, open: { provider, threads, stores: stores(provider), assets } }));
+  }
+
+  /**
+   * For `openDevice`: asks ONNX Runtime how many channels a block of its blocked layout has on this processor, by
+   * reordering numbers and looking where they land. Processors without such kernels answer with an error.
+   */
+  async findChannelBlock(): Promise<void> {
+    const session = this.newKey();
+    const node = { type: 'ReorderInput', domain: 'com.microsoft.nchwc', name: 'reorder', attributes: {} };
+    const value = (name: string) => ({ name, dtype: 'float32' as const, shape: [1, 64, 1, 2] });
+    const model = encodeModel({
+      name: 'reorder',
+      nodes: [{ ...node, inputs: ['x'], outputs: ['y'] }],
+      inputs: [value('x')],
+      outputs: [value('y')],
+      initializers: new Map(),
+    });
+    const x = ndarray(
+      Array.from({ length: 128 }, (_, i) => i),
+      [1, 64, 1, 2],
+    );
+    try {
+      const about = { outputs: ['y'], kept: [], binding: undefined, profile: undefined };
+      await this.request({ kind: 'session', session, model, ...about }, [model.buffer]);
+      const { y } = await this.request({ kind: 'run', session, feeds: { x }, resident: {}, keep: {} });
+      // the second position of the first channel lies behind the first positions of the block's channels
+      const block = Array.from(y!.data, Number).indexOf(1);
+      if (block > 1) this.#channelBlock = block;
+      await this.request({ kind: 'release', session });
+    } catch {
+      this.#channelBlock = undefined;
+    }
   }
 
   /** For `Store` and compiled functions. */
@@ -173,6 +208,8 @@ export class Device {
     if (store && store.device !== this) throw new DeviceError('the store lies on another device');
     const leaves = flattenTree(step.outputs as Tree<Tensor | Resident>);
     const results = leaves.map((leaf) => (leaf instanceof Resident ? leaf.tensor : leaf));
+    const given = inputs.flatMap((tree) => flattenTree(tree) as readonly Tensor[]);
+    for (const leaf of leaves) if (leaf instanceof Resident) refuseUnknownSize(leaf.tensor, given);
     const updates = [...step.updates];
     for (const [parameter, value] of updates) {
       if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
@@ -182,6 +219,7 @@ export class Device {
     const parameterNames = store?.names;
     const model = lower([...results, ...updates.map(([, value]) => value)], {
       provider: this.provider,
+      channelBlock: this.#channelBlock,
       name: options.name ?? 'graph',
       arguments: inputs.flatMap((tree) => flattenTree(tree)),
       ...(weights ? { weights } : {}),

@@ -5,6 +5,8 @@
 
 import { bytesOf, type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
+import { type KnownType, toBlocked } from './blocked.ts';
+import { suitsBlockedInference, toBlockedInference } from './blocked-inference.ts';
 import { type Dim, type Shape, termsOf } from './dims.ts';
 import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from './onnx.ts';
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
@@ -24,6 +26,8 @@ export interface Model {
 
 export interface LowerOptions {
   readonly provider?: Provider;
+  /** Channels of a block in ONNX Runtime's blocked layout; without it convolutions stay in the plain one. */
+  readonly channelBlock?: number | undefined;
   readonly name?: string;
   /** Parameters whose values become part of the model. */
   readonly weights?: ReadonlyMap<Parameter, NdArray>;
@@ -51,6 +55,8 @@ class GraphBuilder implements Lowering {
   readonly #initializers = new Map<string, NdArray>();
   readonly #constants = new Map<string, string>();
   readonly #dims = new Map<Dim, string>();
+  /** Outputs whose size along an axis is a dimension that only a run knows, by its name. */
+  readonly #born = new Map<string, Tensor>();
   readonly #known = new Map<string, readonly string[]>();
   #current = '';
   #serial = 0;
@@ -68,21 +74,8 @@ class GraphBuilder implements Lowering {
     for (const node of order) for (const input of node.inputs) if (input.source) leaves.add(input);
     for (const output of outputs) if (output.source) leaves.add(output);
     for (const leaf of leaves) this.#leaf(leaf);
-
-    for (const node of order) {
-      const inputs = node.inputs.map((input) => this.#names.get(input)!);
-      const key = `${node.operator.name}(${inputs.join(',')})${JSON.stringify(node.attributes)}`;
-      let names = this.#known.get(key);
-      if (!names) {
-        this.#current = node.operator.name;
-        const lowered = this.#empty(node) ?? node.operator.lower(this, inputs, node);
-        names = typeof lowered === 'string' ? [lowered] : lowered;
-        this.#known.set(key, names);
-      }
-      node.outputs.forEach((output, i) => {
-        this.#names.set(output, names[i]!);
-      });
-    }
+    for (const node of order) this.#findNewDims(node);
+    for (const node of order) this.#lower(node);
 
     const outputNames = outputs.map((_, i) => this.#options.outputNames?.[i] ?? `out${i}`);
     const produced = outputs.map((output, i) => {
@@ -91,11 +84,18 @@ class GraphBuilder implements Lowering {
       this.#push('Identity', [this.#names.get(output)!], [name], {}, '');
       return { name, dtype: output.dtype, shape: output.shape };
     });
+    const born = new Set(this.#born.values());
     const bytes = encodeModel({
       name: this.#options.name ?? 'graph',
-      nodes: withoutUnused(this.#withoutIdentities(new Set(outputNames)), outputNames),
+      nodes: withoutUnused(this.#withoutIdentities(this.#inLayout(), new Set(outputNames)), outputNames),
       inputs: [...this.#inputs.values()],
       outputs: produced,
+      // named, so that ONNX Runtime sees which values are of one size: only those can share memory
+      values: [...born].map((value) => ({
+        dtype: value.dtype,
+        shape: value.shape,
+        name: this.#names.get(value)!,
+      })),
       initializers: this.#initializers,
     });
     return {
@@ -107,18 +107,66 @@ class GraphBuilder implements Lowering {
     };
   }
 
+  #lower(node: Node): void {
+    // a dimension that it makes was asked for before
+    if (this.#names.has(node.outputs[0]!)) return;
+    const inputs = node.inputs.map((input) => this.#names.get(input)!);
+    const key = `${node.operator.name}(${inputs.join(',')})${JSON.stringify(node.attributes)}`;
+    let names = this.#known.get(key);
+    if (!names) {
+      this.#current = node.operator.name;
+      const lowered = this.#empty(node) ?? node.operator.lower(this, inputs, node);
+      names = typeof lowered === 'string' ? [lowered] : lowered;
+      this.#known.set(key, names);
+    }
+    node.outputs.forEach((output, i) => {
+      this.#names.set(output, names[i]!);
+    });
+    for (const name of node.operator.newDims?.(node.attributes) ?? []) {
+      const output = node.outputs.find(({ shape }) => shape.includes(name))!;
+      if (this.#names.get(output) !== this.#names.get(this.#born.get(name)!)) otherSize(name);
+    }
+  }
+
+  /** The first node that makes a dimension stands for all that make it: they must be the same computation. */
+  #findNewDims({ operator, attributes, outputs }: Node): void {
+    for (const name of operator.newDims?.(attributes) ?? []) {
+      const has = ({ shape }: { readonly shape: Shape }): boolean => shape.includes(name);
+      if ([...this.#inputs.values(), ...(this.#options.arguments ?? [])].some(has)) otherSize(name);
+      if (!this.#born.has(name)) this.#born.set(name, outputs.find(has)!);
+    }
+  }
+
+  /** The nodes, convolutions in the layout that the provider's kernels are fastest in. */
+  #inLayout(): readonly OnnxNode[] {
+    const block = this.#options.channelBlock;
+    if (block === undefined || !this.#nodes.some(({ type }) => type === 'Conv')) return this.#nodes;
+    const constant = (value: NdArray) => this.constant(value);
+    if (this.#born.size > 0 || suitsBlockedInference(this.#nodes, this.#initializers)) {
+      const shapes = new Map([...this.#names].map(([{ shape }, name]) => [name, shape]));
+      const initializers = this.#initializers;
+      return toBlockedInference(this.#nodes, { block, initializers, shapes, constant });
+    }
+    const types = new Map<string, KnownType>();
+    for (const [{ dtype, shape }, name] of this.#names) {
+      if (shape.every((dim) => typeof dim === 'number')) types.set(name, { dtype, shape: shape as number[] });
+    }
+    for (const [name, { dtype, shape }] of this.#initializers) types.set(name, { dtype, shape });
+    return toBlocked(this.#nodes, { block, types, initializers: this.#initializers, constant });
+  }
+
   /** Lets the node that makes a value write it under the output's name, where no other output has it. */
-  #withoutIdentities(outputs: ReadonlySet<string>): OnnxNode[] {
-    const makers = new Set(this.#nodes.flatMap((node) => node.outputs));
+  #withoutIdentities(nodes: readonly OnnxNode[], outputs: ReadonlySet<string>): OnnxNode[] {
+    const makers = new Set(nodes.flatMap((node) => node.outputs));
     const renamed = new Map<string, string>();
-    for (const node of this.#nodes) {
+    for (const node of nodes) {
       const [from, to] = [node.inputs[0]!, node.outputs[0]!];
       if (node.type === 'Identity' && outputs.has(to) && makers.has(from) && !outputs.has(from)) {
         if (!renamed.has(from)) renamed.set(from, to);
       }
     }
     const rename = (name: string) => renamed.get(name) ?? name;
-    return this.#nodes
+    return nodes
       .filter((node) => !(node.type === 'Identity' && renamed.get(node.inputs[0]!) === node.outputs[0]))
       .map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }));
   }
@@ -248,6 +296,13 @@ class GraphBuilder implements Lowering {
   }
 
   #readDim(name: string): string {
+    const born = this.#born.get(name);
+    if (born) {
+      const current = this.#current;
+      for (const node of topologicalOrder([born])) this.#lower(node);
+      this.#current = current;
+      return this.#sizeOf(this.#names.get(born)!, born.shape.indexOf(name));
+    }
     const has = ({ shape }: { readonly shape: Shape }): boolean => shape.includes(name);
     if (![...this.#inputs.values()].some(has)) {
       const argument = this.#options.arguments?.find(has);
@@ -256,11 +311,19 @@ class GraphBuilder implements Lowering {
     for (const input of this.#inputs.values()) {
       const axis = input.shape.indexOf(name);
       if (axis < 0) continue;
-      const size = this.emit('Shape', [input.name], { start: { int: axis }, end: { int: axis + 1 } });
-      return this.emit('Squeeze', [size, this.ints([0])]);
+      return this.#sizeOf(input.name, axis);
     }
     throw new RangeError(`dimension '${name}' is an axis of no argument`);
   }
+
+  #sizeOf(value: string, axis: number): string {
+    const size = this.emit('Shape', [value], { start: { int: axis }, end: { int: axis + 1 } });
+    return this.emit('Squeeze', [size, this.ints([0])]);
+  }
+}
+
+function otherSize(name: string): never {
+  throw new RangeError(`the dimension '${name}' has another size already`);
 }
 
 /** Whose further outputs cost time and may be left out. */

@@ -34,6 +34,8 @@ export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
+  /** Inner values whose dimensions have names that no input has. */
+  readonly values?: readonly OnnxValue[];
   readonly initializers: ReadonlyMap<string, NdArray>;
 }
 
@@ -179,6 +181,7 @@ export function encodeModel(graph: OnnxGraph): Uint8Array<ArrayBuffer> {
   for (const [name, array] of graph.initializers) proto.message(5, tensorProto(array, name));
   for (const value of graph.inputs) proto.message(11, valueInfoProto(value));
   for (const value of graph.outputs) proto.message(12, valueInfoProto(value));
+  for (const value of graph.values ?? []) proto.message(13, valueInfoProto(value));
   const model = new Message().int(1, irVersion).string(2, 'working-papers').message(7, proto);
   model.message(8, new Message().string(1, '').int(2, opset));
   if (graph.nodes.some((node) => node.domain === 'com.microsoft')) {

@@ -48,6 +48,8 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly doc: string;
   /** The shape rule: types of the outputs, or a thrown `TensorError` that says what does not fit. */
   infer(inputs: readonly Tensor[], attributes: A): TensorType | readonly TensorType[];
+  /** Names of dimensions that this node brings into being, since their sizes depend on values. */
+  newDims?(attributes: A): readonly string[];
   /** Emits ONNX nodes and returns the names of the outputs. */
   lower(onnx: Lowering, inputs: readonly string[], node: Node<A>): string | readonly string[];
   /**

@@ -3,7 +3,7 @@
 import type { DType, NdArray } from './array.ts';
 import type { Device } from './device.ts';
 import { DeviceError } from './device-error.ts';
-import type { Shape } from './dims.ts';
+import { evaluateDim, type Shape } from './dims.ts';
 import { residentKey } from './runtime/host.ts';
 import type { Tensor, TensorType } from './tensor.ts';
 
@@ -26,6 +26,17 @@ export class Resident implements TensorType {
  */
 export function keepOnDevice(tensor: Tensor): Resident {
   return new Resident(tensor);
+}
+
+/** The device's thread does not tell what size a result has that stays there: the arguments must. */
+export function refuseUnknownSize(result: Tensor, inputs: readonly Tensor[]): void {
+  const names = inputs.flatMap(({ shape }) => shape.filter((dim) => typeof dim === 'string'));
+  const known = new Map(names.map((name) => [name, 1]));
+  try {
+    for (const dim of result.shape) evaluateDim(dim, known);
+  } catch {
+    throw new DeviceError(`${result} cannot stay on the device: its size depends on values`);
+  }
 }
 
 /**

@@ -5,8 +5,11 @@ import {
   constant,
   gather,
   gradients,
+  keepOnDevice,
   ndarray,
+  nonZero,
   oneHot,
+  ones,
   scatterAdd,
   scatterAddRows,
   sort,
@@ -92,6 +95,70 @@ test('free dimensions', async () => {
   assert.deepEqual(toNumbers(out.sums), [3, 6, 4, 14, 7, 20]);
   const one = await f(table, ndarray([3], [1], 'int64'));
   assert.deepEqual(toNumbers(one.back), [0, 0, 0, 0, 0, 0, 8, 10]);
+});
+
+test('a dimension that only the run knows: in shapes before and behind, in the gradient, with no row left', async () => {
+  const device = await cpu();
+  const f = await device.compile(
+    (x, score) => {
+      const rows = nonZero(score.greater(0), 'kept');
+      const few = gather(x, rows);
+      const weighted = ones(['kept', 2]).mul(few).reshape(['2*kept']);
+      const again = nonZero(gather(score, rows).greater(1), 'fewer');
+      const [back] = gradients(few.mul(few).sum(), [x]);
+      return { rows, few, weighted, back: back!, best: topK(few, 1).values, twice: gather(few, again) };
+    },
+    { inputs: [{ shape: ['n', 2] }, { shape: ['n'] }] },
+  );
+  for (const scores of [[1, -1, 0, 2], [-1, -1], [3], []]) {
+    const n = scores.length;
+    const data = Float32Array.from({ length: 2 * n }, (_, i) => i + 1);
+    const out = await f(ndarray(data, [n, 2]), ndarray(scores, [n]));
+    const kept = scores.flatMap((score, i) => (score > 0 ? [i] : []));
+    const values = kept.flatMap((i) => [data[2 * i]!, data[2 * i + 1]!]);
+    assert.deepEqual(toNumbers(out.rows), kept);
+    assert.deepEqual(out.few.shape, [kept.length, 2]);
+    assert.deepEqual(toNumbers(out.few), values);
+    assert.deepEqual(toNumbers(out.weighted), values);
+    const back = [...data].map((value, i) => (kept.includes(i >> 1) ? 2 * value : 0));
+    assert.deepEqual(toNumbers(out.back), back);
+    assert.deepEqual(
+      toNumbers(out.best),
+      kept.map((i) => data[2 * i + 1]!),
+    );
+    assert.equal(out.twice.shape[0], scores.filter((score) => score > 1).length);
+  }
+});
+
+test('the name of a new dimension must be new', async () => {
+  const device = await cpu();
+  const compile = (f: (x: Tensor) => Tensor) => device.compile(f, { inputs: [{ shape: ['n'] }] });
+  const positive = (x: Tensor) => x.greater(0);
+  await assert.rejects(
+    compile((x) => nonZero(positive(x), 'n')),
+    /nonZero \[n\]: the dimension 'n' has another/,
+  );
+  await assert.rejects(
+    compile((x) => nonZero(positive(x).slice(0, 1), 'n')),
+    /the dimension 'n' has another size already/,
+  );
+  await assert.rejects(
+    compile((x) =>
+      nonZero(positive(x), 'm')
+        .sum()
+        .add(nonZero(x.less(0), 'm').sum()),
+    ),
+    /the dimension 'm' has another size already/,
+  );
+  // the same question twice is one dimension
+  await (await compile((x) => nonZero(positive(x), 'm').add(nonZero(positive(x), 'm')))).dispose();
+  refuses(() => nonZero(input([3]), 'm'), /a vector of bools is needed/);
+  refuses(() => nonZero(input([3, 2], 'bool'), 'm'), /a vector of bools is needed/);
+  refuses(() => nonZero(input([3], 'bool'), '2*m'), /no name for a dimension/);
+  await assert.rejects(
+    device.compile((x) => keepOnDevice(nonZero(positive(x), 'm')), { inputs: [{ shape: ['n'] }] }),
+    /cannot stay on the device: its size depends on values/,
+  );
 });
 
 test('an embedding gradient loses no addition where thousands meet at one row', async () => {

@@ -301,6 +301,13 @@ const recipes: { readonly [name: string]: fc.Arbitrary<Recipe> } = {
       return [top.values, top.indices, sorted.values, sorted.indices];
     },
   })),
+  chosen: fc.tuple(dim, positive).map(([n, d]) => ({
+    inputs: [spec([n, d]), spec([n])],
+    f: (x, score) => {
+      const rows = t.nonZero(score!.equal(0), 'chosen');
+      return t.scatterAddRows(t.gather(x!, rows), rows, n);
+    },
+  })),
   attention: fc
     .tuple(positive, positive, positive, positive, positive)
     .map(([n, heads, queries, keys, d]) => ({

@@ -5,7 +5,7 @@
  * `convWeight` (w from x and y). All are linear in both operands, so derivatives of any order stay among them.
  */
 
-import { ndarray } from '../array.ts';
+import { type DType, ndarray } from '../array.ts';
 import { addDims, type Dim, floorDivDim, mulDims, type Shape, subDims } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
@@ -76,8 +76,9 @@ function perAxisPadding(
   return padding.map((amount) => (typeof amount === 'number' ? [amount, amount] : amount));
 }
 
-function onnxConv({ strides, pads, dilations, groups }: ConvAttributes) {
+function onnxConv({ strides, pads, dilations, groups }: ConvAttributes, kernel: Shape) {
   return {
+    kernel_shape: { ints: kernel as number[] },
     strides: { ints: strides },
     pads: { ints: pads },
     dilations: { ints: dilations },
@@ -119,7 +120,8 @@ const convOperator = defineOperator<ConvAttributes>({
     });
     return { shape: [x.dim(0), out, ...spatial], dtype: x.dtype };
   },
-  lower: (onnx, inputs, { attributes }) => onnx.emit('Conv', inputs, onnxConv(attributes)),
+  lower: (onnx, inputs, { attributes, inputs: [, w] }) =>
+    onnx.emit('Conv', inputs, onnxConv(attributes, w!.shape.slice(2))),
   grad: ([g], { inputs, attributes }) => {
     const [x, w, bias] = inputs as [Tensor, Tensor, Tensor | undefined];
     const axes = [0, ...attributes.strides.map((_, i) => i + 2)];
@@ -176,7 +178,7 @@ function lowerTranspose(
     });
     const flipped = kernel.every((k) => k === 1) ? exchanged : flipSpatial(onnx, exchanged, axes);
     return onnx.emit('Conv', [y!, flipped], {
-      ...onnxConv(attributes),
+      ...onnxConv(attributes, kernel),
       pads: { ints: [...reach.map((r, i) => r - pads[i]!), ...reach.map((r, i) => r - pads[i + axes]!)] },
     });
   }
@@ -187,7 +189,7 @@ function lowerTranspose(
   });
   const missing = size.map((dim, i) => subDims(dim, reached[i]!));
   const options = {
-    ...onnxConv(attributes),
+    ...onnxConv(attributes, kernel),
     output_padding: { ints: missing.map((dim) => (typeof dim === 'number' ? dim : 0)) },
   };
   if (onnx.provider === 'webgpu' && groups > 1 && tw.shape[1] === 1 && ty.dim(1) !== groups) {
@@ -286,7 +288,11 @@ function weightByShifts(
 
   // x by columns: column w of copy j is column w + j·dw − left of x.
   const columns = Array.from({ length: kw }, (_, j) => {
-    const shifted = shiftColumns(onnx, x, n * c * height, width, outWidth, j * dw - left, [kw, dw, left]);
+    const shifted = shiftColumns(onnx, x, tx.dtype, n * c * height, width, outWidth, j * dw - left, [
+      kw,
+      dw,
+      left,
+    ]);
     const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
     const products = lowerProduct(onnx, left2d, right, { transB: true });
     const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
@@ -301,6 +307,7 @@ function weightByShifts(
 function shiftColumns(
   onnx: Lowering,
   x: string,
+  dtype: DType,
   rows: number,
   width: number,
   outWidth: number,
@@ -324,11 +331,12 @@ function shiftColumns(
   ]);
   // the mask spans several rows, because a broadcast over short rows is slow
   const span = largestDivisor(rows, Math.max(1, Math.floor(4096 / width)));
-  const mask = onnx.table(`columns ${[width, offset, span]}`, () => {
+  const mask = onnx.table(`columns ${[dtype, width, offset, span]}`, () => {
     const inside = (w: number) => (w + offset >= 0 && w + offset < width ? 1 : 0);
     return ndarray(
       Array.from({ length: span * width }, (_, at) => inside(at % width)),
       [span * width],
+      dtype,
     );
   });
   const wide = onnx.emit('Reshape', [slice, onnx.ints([rows / span, span * width])]);

@@ -192,6 +192,31 @@ export function oneHot(indices: Tensor, depth: Dim, options: OneHotOptions = {})
     .cast(options.dtype ?? 'float32');
 }
 
+const nonZeroOperator = defineOperator<{ readonly count: string }>({
+  name: 'nonZero',
+  doc: 'Where a vector of bools is true, in ascending order; how often is a new dimension (ONNX NonZero).',
+  infer(inputs, { count }) {
+    const [x] = inputs as [Tensor];
+    if (x.rank !== 1 || x.dtype !== 'bool')
+      refuse('nonZero', inputs, `a vector of bools is needed, got ${x}`);
+    if (!/^[A-Za-z_]\w*$/.test(count)) refuse('nonZero', inputs, `'${count}' is no name for a dimension`);
+    if (x.shape[0] === count) refuse('nonZero', inputs, `the dimension '${count}' has another size already`);
+    return { shape: [count], dtype: 'int64' };
+  },
+  newDims: ({ count }) => [count],
+  lower: (onnx, [x]) => onnx.emit('Squeeze', [onnx.emit('NonZero', [x!]), onnx.ints([0])]), // [1, count]
+  grad: null,
+});
+
+/**
+ * The indices at which `x` [n], bool, is true, ascending: int64 [count]. How many there are depends on values, so
+ * `count` is the name of a new dimension, 0 to n in each run; a name that the graph has already is refused. With
+ * `gather` it keeps some rows of a batch, and `scatterAddRows` puts them back. ONNX NonZero, NumPy's flatnonzero.
+ */
+export function nonZero(x: Tensor, count: string): Tensor {
+  return apply(nonZeroOperator, [x], { count });
+}
+
 interface ArgAttributes extends AxisAttributes {
   readonly keepDims: boolean;
 }
@@ -249,9 +274,15 @@ const topKOperator = defineOperator<TopKAttributes>({
       { shape, dtype: 'int64' },
     ];
   },
-  lower(onnx, [x], { attributes: { axis, k, largest } }) {
+  lower(onnx, [x], { inputs, attributes: { axis, k, largest } }) {
     const attributes = { axis: { int: axis }, largest: { int: largest ? 1 : 0 }, sorted: { int: 1 } };
-    return onnx.emitMany('TopK', [x!, onnx.shape([k])], 2, attributes);
+    const other = inputs[0]!.shape.findIndex((dim, i) => i !== axis && typeof dim === 'string');
+    if (other < 0) return onnx.emitMany('TopK', [x!, onnx.shape([k])], 2, attributes);
+    // the CPU's kernel ends the process with a division by zero where there is no row (ORT 1.30): one more, then less
+    const [none, one] = [onnx.ints([0]), onnx.ints([1])];
+    const more = onnx.emit('Pad', [x!, onnx.ints([0, 1]), '', onnx.ints([other])]);
+    const ranked = onnx.emitMany('TopK', [more, onnx.shape([k])], 2, attributes);
+    return ranked.map((y) => onnx.emit('Slice', [y, none, onnx.ints([-1]), onnx.ints([other]), one]));
   },
   grad: ([g], { inputs, outputs, attributes: { axis } }) => {
     const x = inputs[0]!;
@@ -319,6 +350,7 @@ declare module '../tensor.ts' {
     takeAlongAxis(indices: Tensor, axis?: number): Tensor;
     scatterAdd(indices: Tensor, updates: Tensor, axis?: number): Tensor;
     oneHot(depth: Dim, options?: OneHotOptions): Tensor;
+    nonZero(count: string): Tensor;
     argMax(axis?: number, options?: { keepDims?: boolean }): Tensor;
     argMin(axis?: number, options?: { keepDims?: boolean }): Tensor;
     topK(k: Dim, axis?: number, options?: { largest?: boolean }): Ranked;
@@ -327,4 +359,4 @@ declare module '../tensor.ts' {
   }
 }
 
-defineMethods({ gather, takeAlongAxis, scatterAdd, oneHot, argMax, argMin, topK, sort, cumSum });
+defineMethods({ gather, takeAlongAxis, scatterAdd, oneHot, nonZero, argMax, argMin, topK, sort, cumSum });

@@ -3,6 +3,7 @@ import {
   argMin,
   cumSum,
   gather,
+  nonZero,
   oneHot,
   scatterAdd,
   scatterAddRows,
@@ -33,6 +34,14 @@ export const gradientCases: Cases = {
       inputs: [normal([2, 3, 2]), indices([2, 0, 1, 1], [2, 2])],
     },
     { name: 'scalar index', f: (x, i) => gather(x!, i!, 0), inputs: [normal([4, 2]), indices([3], [])] },
+    {
+      name: 'rows that the graph chooses, and back',
+      f: (x, i) => {
+        const rows = nonZero(i!.greaterEqual(0), 'm');
+        return scatterAddRows(gather(x!, rows).mul(gather(x!, rows)), rows, 5);
+      },
+      inputs: [normal([5, 3]), indices([1, -1, 0, -2, 7])],
+    },
     { name: 'no indices', f: (x, i) => gather(x!, i!), inputs: [normal([4, 2]), indices([], [0])] },
   ],
   scatterAddRows: [
@@ -116,6 +125,12 @@ export const gradientCases: Cases = {
 const ties = values([1, 3, 3, 0, 3, 1, 1, 1, 1, 0, 0, 2], [3, 4]);
 
 export const forwardCases: Cases = {
+  nonZero: [
+    { name: 'some', f: (x) => nonZero(x!.greater(0), 'm'), inputs: [values([1, 0, -1, 2, 3], [5])] },
+    { name: 'none', f: (x) => nonZero(x!.greater(9), 'm'), inputs: [normal([4])] },
+    { name: 'all', f: (x) => nonZero(x!.greater(-9), 'm'), inputs: [normal([4])] },
+    { name: 'of nothing', f: (x) => nonZero(x!.greater(0), 'm'), inputs: [normal([0])] },
+  ],
   argMax: [
     { name: 'ties give the first', f: (x) => argMax(x!), inputs: [ties] },
     { name: 'first axis, kept', f: (x) => argMax(x!, 0, { keepDims: true }), inputs: [ties] },

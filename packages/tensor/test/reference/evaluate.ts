@@ -47,6 +47,10 @@ export function interpreter(outputs: readonly Tensor[]): (bindings: ReadonlyMap<
       node.outputs.forEach((output, i) => {
         const value = results[i];
         if (!value) throw new Error(`reference: operator '${name}' has no output ${i}`);
+        for (const born of node.operator.newDims?.(node.attributes) ?? []) {
+          const axis = output.shape.indexOf(born);
+          if (axis >= 0) dims.set(born, value.shape[axis]!);
+        }
         checkShape(name, output, value, dims);
         values.set(output, value);
       });

@@ -54,6 +54,11 @@ register('scatterAdd', ([x, indices, updates], attributes) => {
   return dense(x!.shape, out);
 });
 
+register('nonZero', ([x]) => {
+  const found = Array.from(x!.data.keys()).filter((i) => x!.data[i] !== 0);
+  return dense([found.length], Float64Array.from(found));
+});
+
 /** The positions of an axis from best to worst, the first of equals first. */
 function ranking(x: Dense, axis: number, index: readonly number[], largest: boolean): number[] {
   const sign = largest ? -1 : 1;

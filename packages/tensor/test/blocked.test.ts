@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import {
+  batchNorm,
+  batchNormTraining,
+  conv,
+  type DType,
+  gradients,
+  lower,
+  type NdArray,
+  ndarray,
+  openDevice,
+  Tensor,
+  toNumbers,
+  where,
+} from '../src/index.ts';
+import { uniform } from './cases/case.ts';
+
+const device = await openDevice({ provider: 'cpu', threads: 2 });
+after(() => device.close());
+
+const shapes = {
+  x: [4, 3, 8, 8],
+  stem: [16, 3, 3, 3],
+  first: [16, 16, 3, 3],
+  down: [32, 16, 3, 3],
+  across: [32, 16, 1, 1],
+  last: [32, 32, 3, 3],
+  bias: [32],
+  gain: [16],
+  shift: [16],
+  mean: [32],
+  variance: [32],
+} as const;
+type Values = { readonly [name in keyof typeof shapes]: Tensor };
+
+/** A training loss that meets every rule of the pass: values read in both layouts, comparisons, channel by channel. */
+function loss({ x, stem, first, down, across, last, bias, gain, shift, mean, variance }: Values): Tensor {
+  const column = (v: Tensor) => v.reshape([v.size(0), 1, 1]);
+  const a = conv(x, stem, undefined, { padding: 1 });
+  const { output, mean: centre, variance: spread } = batchNormTraining(a, gain, shift);
+  const b = conv(output.relu(), first, undefined, { padding: 1 }).add(output).relu();
+  const sampled = b
+    .slice(2, 0, undefined, 2)
+    .slice(3, 0, undefined, 2)
+    .pad([[1, 8, 8]]);
+  const c = conv(b, down, bias, { stride: 2, padding: 1 })
+    .add(conv(b, across, undefined, { stride: 2 }))
+    .add(sampled);
+  const d = conv(c.tanh(), last, bias, { padding: 2, dilation: 2 });
+  const e = batchNorm(d, bias, mean, mean, variance).mul(column(mean)).sub(column(bias)).add(column(mean));
+  const f = where(e.greater(d), e.mul(d), d.clip(-1, 1)).add(d.sub(e).div(column(variance)));
+  const g = column(bias).sub(f).maximum(f.mul(0.5));
+  const sums = g
+    .mean([0, 2, 3])
+    .mul(f.sum([0, 2, 3]))
+    .sum();
+  return g.mul(g).mean().add(sums.mul(0.01)).add(g.sum(1).tanh().mean()).add(centre.mul(spread).sum());
+}
+
+/** Loss and gradients through the same kernels with and without the pass, which `lower` leaves out by itself. */
+async function lossAndGradients(layout: 'blocked' | 'plain'): Promise<number[][]> {
+  const names = Object.keys(shapes) as (keyof typeof shapes)[];
+  const arrays = names.map((name, i) => {
+    const { data } = uniform(
+      shapes[name],
+      name === 'variance' ? 0.5 : -0.7,
+      name === 'variance' ? 2 : 0.7,
+      i + 1,
+    );
+    return ndarray(Array.from(data, Number), shapes[name]);
+  });
+  const results = (tensors: readonly Tensor[]) => {
+    const out = loss(Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) as unknown as Values);
+    return [out, ...gradients(out, tensors)];
+  };
+  if (layout === 'blocked') {
+    const inputs = names.map((name) => ({ shape: shapes[name] }));
+    const run = await device.compile((...tensors: Tensor[]) => results(tensors), { inputs });
+    const values = (await run(...(arrays as never[]))) as NdArray[];
+    await run.dispose();
+    return values.map((each) => [...toNumbers(each)]);
+  }
+  const symbols = names.map(
+    (name) => new Tensor({ shape: shapes[name], dtype: 'float32' }, { kind: 'input', name }),
+  );
+  const { bytes, outputs } = lower(results(symbols));
+  const session = device.newKey();
+  const about = { kept: [], binding: undefined, profile: undefined };
+  await device.request({ kind: 'session', session, model: bytes, outputs, ...about });
+  const feeds = Object.fromEntries(names.map((name, i) => [name, arrays[i]!]));
+  const reply = await device.request({ kind: 'run', session, feeds, resident: {}, keep: {} });
+  await device.request({ kind: 'release', session });
+  return outputs.map((name) => [...toNumbers(reply[name]!)]);
+}
+
+test('a training graph in the blocked layout gives the loss and gradients that it gives in the plain one', async () => {
+  const [blocked, plain] = [await lossAndGradients('blocked'), await lossAndGradients('plain')];
+  assert.equal(blocked.length, Object.keys(shapes).length + 1);
+  for (const [i, expected] of plain.entries()) {
+    const scale = Math.max(...expected.map(Math.abs));
+    assert.ok(scale > 1e-4, `gradient ${i} is not trivial`);
+    for (const [at, value] of expected.entries()) {
+      const difference = Math.abs(blocked[i]![at]! - value) / scale;
+      assert.ok(difference < 1e-4, `result ${i}[${at}]: ${blocked[i]![at]} instead of ${value}`);
+    }
+  }
+});
+
+/** Types of the nodes in a model, read off its text. */
+function count(bytes: Uint8Array, type: string): number {
+  return Buffer.from(bytes).toString('latin1').split(type).length - 1;
+}
+
+test('only float32 convolutions whose channels fill blocks are moved, and values are reordered once', () => {
+  const symbol = (name: string, shape: readonly number[], dtype: DType = 'float32') =>
+    new Tensor({ shape, dtype }, { kind: 'input', name });
+  const model = (channels: number, dtype: DType, channelBlock?: number) => {
+    const w = symbol('w', [channels, channels, 3, 3], dtype);
+    const x = symbol('x', [2, channels, 5, 5], dtype);
+    const first = conv(x, w, undefined, { padding: 1 }).relu();
+    const second = conv(first, w, undefined, { padding: 1 });
+    return lower([second, second.mul(second)], { ...(channelBlock ? { channelBlock } : {}) }).bytes;
+  };
+  assert.equal(count(model(16, 'float32'), 'nchwc'), 0, 'without a block, a graph for any ONNX runtime');
+  assert.equal(count(model(16, 'float64', 16), 'nchwc'), 0);
+  assert.equal(count(model(24, 'float32', 16), 'nchwc'), 0);
+  for (const [channels, block] of [
+    [16, 16],
+    [24, 8],
+  ] as const) {
+    const bytes = model(channels, 'float32', block);
+    assert.equal(count(bytes, 'ReorderInput'), 1, 'x');
+    assert.equal(count(bytes, 'ReorderOutput'), 2, 'the two results');
+  }
+});
