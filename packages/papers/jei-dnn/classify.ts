@@ -5,9 +5,10 @@
 
 import type { RgbImage } from '@working-papers/nn/images';
 import type { Device } from '@working-papers/tensor';
+import type { Step } from './answers.ts';
 import type { ExitCosts } from './cost.ts';
 import { batchOf } from './photo.ts';
-import { type EarlyExitRunner, openRunner, type RunOptions, type Step } from './runner.ts';
+import { type EarlyExitRunner, openRunner, type RunOptions } from './runner.ts';
 import { type JeiDnnWeights, loadModel } from './weights.ts';
 
 /** The answer for one photograph. */

@@ -9,6 +9,7 @@ import {
   mean,
   method,
   percent,
+  served,
   signed,
   type Table,
   warmupThresholds,
@@ -87,11 +88,8 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
       ],
     },
   ];
-  const most = Math.max(...timings.map(({ graphs }) => graphs));
   for (const batchSize of [...new Set(timings.map((timing) => timing.batchSize))]) {
-    const mine = timings.filter(
-      (timing) => timing.batchSize === batchSize && timing.compaction && timing.graphs === most,
-    );
+    const mine = served(timings, batchSize);
     const at = new Map(
       seedMeans(seeds, method).map((point, i) => [seeds[0]!.methods[method]![i]!.setting, point.y]),
     );

@@ -66,7 +66,29 @@ export type ExitRule = 'joint' | 'independent';
  * earlier gates said. A threshold τ other than ½ is our extension: it moves along the cost axis without retraining.
  */
 export function takesExit(g: number, remaining: number, rule: ExitRule = 'joint', threshold = 0.5): boolean {
-  return g >= (rule === 'joint' ? threshold * remaining : threshold);
+  const { slope, offset } = exitBound(rule, threshold);
+  return g >= slope * remaining + offset;
+}
+
+/** Both rules in one form: an exit is taken when g ≥ slope·R + offset. */
+export function exitBound(
+  rule: ExitRule = 'joint',
+  threshold = 0.5,
+): { readonly slope: number; readonly offset: number } {
+  return rule === 'joint' ? { slope: threshold, offset: 0 } : { slope: 0, offset: threshold };
+}
+
+/**
+ * `takesExit` inside a graph: g and R [n] float32 (R is 1 where it is left out), the bound's scalars float64, since
+ * JavaScript compares in float64 too: both decide alike to the last bit. bool [n]
+ */
+export function takesExitTensor(
+  g: Tensor,
+  remaining: Tensor | undefined,
+  bound: { readonly slope: Tensor; readonly offset: Tensor },
+): Tensor {
+  const scaled = remaining ? remaining.cast('float64').mul(bound.slope) : bound.slope;
+  return g.cast('float64').greaterEqual(scaled.add(bound.offset));
 }
 
 /** The exit that one sample takes, from all its gates: 0..L−1, the last where no gate opens. */

@@ -96,6 +96,17 @@ export function curve(seed: SeedResult, name: string): readonly CurvePoint[] {
   return found;
 }
 
+/**
+ * Timings as the runner serves a batch of this size: in the single graph that takes answered pictures out by itself,
+ * or over most graphs where that was not measured.
+ */
+export function served(timings: readonly Timing[], batchSize: number): readonly Timing[] {
+  const same = timings.filter((timing) => timing.batchSize === batchSize && timing.compaction);
+  const counts = same.map(({ graphs }) => graphs);
+  const graphs = counts.includes(1) ? 1 : Math.max(...counts);
+  return same.filter((timing) => timing.graphs === graphs);
+}
+
 export function medianOf(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted.length === 0

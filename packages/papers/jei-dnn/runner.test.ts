@@ -4,7 +4,8 @@ import { T2tVit } from '@working-papers/models/t2t-vit';
 import { initialize } from '@working-papers/nn/module';
 import { Random } from '@working-papers/nn/random';
 import { type NdArray, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
-import { exitOf, JeiDnn } from './model.ts';
+import { effortFor, worthCompacting } from './compaction.ts';
+import { exitBound, exitOf, JeiDnn, takesExit, takesExitTensor } from './model.ts';
 import { type EarlyExitRunner, openRunner, type RunnerOptions } from './runner.ts';
 import { tinyWeights } from './test/tiny.ts';
 import { loadModel } from './weights.ts';
@@ -83,11 +84,16 @@ function near(actual: ArrayLike<number>, expected: ArrayLike<number>, what: stri
   }
 }
 
-for (const count of [1, 7, 256]) {
-  test(`graph by graph, with rows taken out, gives the one graph's answers in order: batch ${count}`, async () => {
+for (const [count, wholeFrom] of [1, 7, 256].flatMap((count) =>
+  [1, 999].map((from) => [count, from] as const),
+)) {
+  const how = wholeFrom === 1 ? 'in a single graph' : 'graph by graph';
+  test(`${how}, with rows taken out, come the answers of all exits together, in order: batch ${count}`, async () => {
     const images = pictures(count);
     const { logits, g } = await reference(images);
-    const result = await runner.run(images);
+    const own = await open({ wholeFrom });
+    const result = await own.run(images);
+    await own.dispose();
     for (let i = 0; i < count; i++) {
       const exit = exitOf(g[i]!);
       assert.equal(result.exits[i], exit, `picture ${i}`);
@@ -126,6 +132,10 @@ test('fused graphs, batches rounded up, small batches and no compaction change n
     [{ buckets: true }, {}],
     [{ batchSize: 7 }, {}],
     [{}, { compaction: false }],
+    [{ wholeFrom: 999 }, { compaction: false }],
+    [{ wholeFrom: 1, batchSize: 4 }, {}],
+    [{ compactAfter: [] }, {}],
+    [{ compactAfter: [1, 3] }, {}],
   ] as const;
   for (const [how, options] of others) {
     const other = await open(how);
@@ -149,7 +159,7 @@ test('gates off is the backbone bit for bit, and gates that never open agree wit
   const off = await runner.run(images, { gates: false });
   assert.deepEqual([...off.logits], expected);
   assert.deepEqual([...off.exits], Array(5).fill(exitCount - 1));
-  const closed = await open({ values: gatesOf(-40) });
+  const closed = await open({ values: gatesOf(-40), wholeFrom: 999 });
   let result = off;
   const calls = await callsDuring(async () => {
     result = await closed.run(images);
@@ -159,12 +169,12 @@ test('gates off is the backbone bit for bit, and gates that never open agree wit
   assert.deepEqual(result.rows, Array(exitCount).fill(5));
 });
 
-/** How many graphs the device is asked to run while `body` runs. */
-async function callsDuring(body: () => Promise<unknown>): Promise<number> {
+/** How many graphs the device is asked to run (or to load: `session`) while `body` runs. */
+async function callsDuring(body: () => Promise<unknown>, kind = 'run'): Promise<number> {
   const { request } = device;
   let calls = 0;
   device.request = (message, transfer) => {
-    if (message.kind === 'run') calls++;
+    if (message.kind === kind) calls++;
     return request.call(device, message, transfer);
   };
   try {
@@ -214,6 +224,111 @@ test('the independent rule leaves later than the joint one, and the threshold mo
   );
 });
 
+test('every rule and threshold decides in the graph as in takesExit', async () => {
+  const random = new Random(11);
+  const scalar = { shape: [], dtype: 'float64' } as const;
+  const decide = await device.compile(
+    (g, remaining, slope, offset) => {
+      const bound = { slope, offset };
+      return { later: takesExitTensor(g, remaining, bound), first: takesExitTensor(g, undefined, bound) };
+    },
+    { inputs: [{ shape: ['n'] }, { shape: ['n'] }, scalar, scalar] as const },
+  );
+  for (const rule of ['joint', 'independent'] as const) {
+    for (const threshold of [0, 0.1, 0.35, 0.5, 1 / 3, 0.9, 1]) {
+      const remaining = Float32Array.from({ length: 200 }, () => random.uniform());
+      // half of them next to the bound, where float32 and float64 could part
+      const g = remaining.map((r, i) =>
+        i % 2 ? random.uniform() : rule === 'joint' ? threshold * r : threshold,
+      );
+      const { slope, offset } = exitBound(rule, threshold);
+      const [a, b] = [slope, offset].map((value) => ndarray([value], [], 'float64'));
+      const { later, first } = await decide(ndarray(g, [200]), ndarray(remaining, [200]), a!, b!);
+      g.forEach((each, i) => {
+        const what = `${rule} ${threshold}: g ${each}, R ${remaining[i]}`;
+        assert.equal(Boolean(later.data[i]), takesExit(each, remaining[i]!, rule, threshold), what);
+        assert.equal(Boolean(first.data[i]), takesExit(each, 1, rule, threshold), what);
+      });
+    }
+  }
+});
+
+test('a single graph and the chain agree on every step, whatever rule, threshold and compaction', async () => {
+  const images = pictures(33, 9);
+  const chain = await open({ wholeFrom: 999 });
+  for (const compactAfter of [undefined, [], [0], [2, 4]]) {
+    const whole = await open({ wholeFrom: 1, ...(compactAfter && { compactAfter }) });
+    for (const rule of ['joint', 'independent'] as const) {
+      for (const threshold of [0, 0.3, 0.5, 1]) {
+        const [expected, result] = [
+          await chain.run(images, { rule, threshold }),
+          await whole.run(images, { rule, threshold }),
+        ];
+        const what = `after ${compactAfter}, ${rule} ${threshold}`;
+        assert.deepEqual(result.exits, expected.exits, what);
+        near(result.logits, expected.logits, what);
+        result.steps.forEach((steps, i) => {
+          const needed = steps.slice(0, expected.exits[i]! + 1);
+          assert.deepEqual(
+            needed.map(({ exit, gate }) => [exit, gate?.taken]),
+            expected.steps[i]!.map(({ exit, gate }) => [exit, gate?.taken]),
+          );
+          near(
+            needed.flatMap(({ gate }) => (gate ? [gate.g, gate.remaining] : [])),
+            expected.steps[i]!.flatMap(({ gate }) => (gate ? [gate.g, gate.remaining] : [])),
+            what,
+          );
+        });
+      }
+    }
+    await whole.dispose();
+  }
+  await chain.dispose();
+  await assert.rejects(open({ compactAfter: [5] }), /compactAfter 5: the early exits are 0 to 4/);
+});
+
+test('where all leave at the first exit, the later blocks of the single graph see no row', async () => {
+  const openGates = await open({ values: gatesOf(40), wholeFrom: 1 });
+  let result = await runner.run(pictures(0));
+  const calls = await callsDuring(async () => {
+    result = await openGates.run(pictures(9, 4));
+  });
+  assert.equal(calls, 1);
+  assert.deepEqual(result.rows, [9]);
+  assert.deepEqual([...result.exits], Array(9).fill(0));
+  assert.deepEqual((await openGates.run(pictures(0))).rows, []);
+  await openGates.dispose();
+});
+
+test('pictures are no longer taken out where none leave, once that has been seen', async () => {
+  const closed = await open({ values: gatesOf(-40), batchSize: 128 });
+  const counts: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    counts.push(
+      await callsDuring(async () => {
+        await closed.run(pictures(128, i));
+      }, 'session'),
+    );
+  }
+  // a first graph for the first batch, another after 256 pictures, and then no more
+  assert.deepEqual(counts, [1, 0, 1, 0]);
+  await closed.dispose();
+});
+
+test('the choice of exits to compact after is the best of all choices', () => {
+  const random = new Random(12);
+  for (let i = 0; i < 40; i++) {
+    const draw = (length: number, scale: number) =>
+      Array.from({ length }, () => Math.round(scale * random.uniform()));
+    const effort = { compute: draw(6, 100), move: draw(5, 60) };
+    const reached = draw(6, 50).sort((a, b) => b - a);
+    const chosen = effortFor(effort, reached, worthCompacting(effort, reached));
+    const all = Array.from({ length: 32 }, (_, set) => [0, 1, 2, 3, 4].filter((l) => set & (1 << l)));
+    const best = Math.min(...all.map((after) => effortFor(effort, reached, after)));
+    assert.ok(Math.abs(chosen - best) < 1e-9, `${chosen}, best ${best}`);
+  }
+});
+
 test('other exits in the same graphs: as if compiled with them', async () => {
   const images = pictures(6, 5);
   const changing = await open();
@@ -248,13 +363,15 @@ test('a transformer leaves early too: its tokens go from graph to graph', async 
     { inputs: [{ shape: ['n', 3, 16, 16] }] as const, weights },
   );
   const { logits, g } = await together(images);
-  const chain = await openRunner({ device, model: vit, values: weights, imageSize: 16 });
-  const result = await chain.run(images);
   const expected = rowsOf(toNumbers(g), 2).map((row) => exitOf(row));
-  assert.deepEqual([...result.exits], expected);
   assert.equal(expected.filter((exit) => exit === 0).length, 6);
-  expected.forEach((exit, i) => {
-    const row = rowsOf(toNumbers(logits[exit]!), classes)[i]!;
-    near(result.logits.slice(i * classes, (i + 1) * classes), row, `picture ${i}`);
-  });
+  for (const wholeFrom of [1, 999]) {
+    const chain = await openRunner({ device, model: vit, values: weights, imageSize: 16, wholeFrom });
+    const result = await chain.run(images);
+    assert.deepEqual([...result.exits], expected);
+    expected.forEach((exit, i) => {
+      const row = rowsOf(toNumbers(logits[exit]!), classes)[i]!;
+      near(result.logits.slice(i * classes, (i + 1) * classes), row, `picture ${i}`);
+    });
+  }
 });

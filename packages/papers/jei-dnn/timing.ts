@@ -15,7 +15,7 @@ export interface Timing {
   readonly costWeight: number;
   readonly batchSize: number;
   readonly compaction: boolean;
-  /** Over how many graphs the exits are spread. */
+  /** Over how many graphs the exits are spread: 1 where a single one takes answered pictures out by itself. */
   readonly graphs: number;
   /** Milliseconds a picture. */
   readonly full: number;
@@ -40,7 +40,7 @@ export interface TimingOptions {
   /** Pairs of runs; each has its own pictures as far as there are any. */
   readonly pairs: number;
   readonly compaction?: boolean;
-  /** Default one an exit, as the runner's. */
+  /** Default what the runner does with batches of this size. */
   readonly graphs?: number;
   readonly onPair?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -49,7 +49,6 @@ export interface TimingOptions {
 export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
   const { device, exits, pictures, batchSize, pairs, compaction = true, signal } = options;
   const model = new JeiDnn(new ResNet());
-  const { graphs = model.exitCount } = options;
   const values = (tensors: ExitTensors) => {
     const dict = new Map(tensors);
     for (const [name, value] of options.backbone) dict.set(`backbone.${name}`, value);
@@ -61,8 +60,9 @@ export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
     values: values(exits[0]!.tensors),
     imageSize: 32,
     batchSize,
-    graphs,
+    ...(options.graphs === undefined ? {} : { graphs: options.graphs }),
   });
+  const graphs = runner.graphsFor(batchSize);
   // Pictures at even distances: the archive is in the order of the classes.
   const batch = async (pair: number): Promise<NdArray> => {
     const indices = Array.from({ length: batchSize }, (_, i) => {
