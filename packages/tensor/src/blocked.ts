@@ -9,8 +9,7 @@
  */
 
 import { type DType, type NdArray, ndarray, sizeOf } from './array.ts';
-import type { OnnxNode } from './onnx.ts';
-import { onnxType } from './onnx.ts';
+import { encodeModel, type OnnxNode, onnxType } from './onnx.ts';
 import type { OnnxAttributes } from './operator.ts';
 
 /** Of a value whose dimensions are all known. */
@@ -35,6 +34,29 @@ export function toBlocked(nodes: readonly OnnxNode[], options: BlockedOptions): 
 }
 
 const domain = 'com.microsoft.nchwc';
+
+/**
+ * A model that reorders x [1, 64, 1, 2], and 0, 1, 2, ... as x: the 1, second position of the first channel, lands
+ * behind the first positions of the block's channels.
+ */
+export function reorderProbe(): { model: Uint8Array<ArrayBuffer>; x: NdArray } {
+  const shape = [1, 64, 1, 2];
+  const value = (name: string) => ({ name, dtype: 'float32' as const, shape });
+  const node = {
+    type: 'ReorderInput',
+    domain,
+    name: 'reorder',
+    inputs: ['x'],
+    outputs: ['y'],
+    attributes: {},
+  };
+  const graph = { name: 'reorder', nodes: [node], inputs: [value('x')], outputs: [value('y')] };
+  const x = ndarray(
+    Float32Array.from({ length: sizeOf(shape) }, (_, i) => i),
+    shape,
+  );
+  return { model: encodeModel({ ...graph, initializers: new Map() }), x };
+}
 
 const comparisons: ReadonlySet<string> = new Set([
   'Equal',

@@ -4,11 +4,11 @@
  */
 
 import { defaultProvider, defaultThreads, keepAlive, missing, providers, spawn, stores } from '#runtime';
-import { type NdArray, ndarray } from './array.ts';
+import type { NdArray } from './array.ts';
+import { reorderProbe } from './blocked.ts';
 import { DeviceError } from './device-error.ts';
 import { evaluateDim, type Shape, showShape } from './dims.ts';
 import { lower, type Model } from './lower.ts';
-import { encodeModel } from './onnx.ts';
 import type { Provider } from './operator.ts';
 import { DeviceArray, Resident, refuseUnknownSize } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
@@ -134,19 +134,7 @@ export class Device {
    */
   async findChannelBlock(): Promise<void> {
     const session = this.newKey();
-    const node = { type: 'ReorderInput', domain: 'com.microsoft.nchwc', name: 'reorder', attributes: {} };
-    const value = (name: string) => ({ name, dtype: 'float32' as const, shape: [1, 64, 1, 2] });
-    const model = encodeModel({
-      name: 'reorder',
-      nodes: [{ ...node, inputs: ['x'], outputs: ['y'] }],
-      inputs: [value('x')],
-      outputs: [value('y')],
-      initializers: new Map(),
-    });
-    const x = ndarray(
-      Array.from({ length: 128 }, (_, i) => i),
-      [1, 64, 1, 2],
-    );
+    const { model, x } = reorderProbe();
     try {
       const about = { outputs: ['y'], kept: [], binding: undefined, profile: undefined };
       await this.request({ kind: 'session', session, model, ...about }, [model.buffer]);
