@@ -8,6 +8,7 @@
  */
 
 import { type NdArray, ndarray, sizeOf, toNumbers } from './array.ts';
+import { domain } from './blocked.ts';
 import { type Shape, sameShape } from './dims.ts';
 import type { OnnxNode } from './onnx.ts';
 
@@ -30,7 +31,7 @@ const left: ReadonlySet<string> = new Set([
 /**
  * Whether a graph is better off with this pass than with ONNX Runtime's own even where no rows are taken out: weights
  * are known, and there is nothing that only the other knows. This one also fuses a residual that comes from a plain
- * value, and a mean over positions stays blocked: 5 % of a ResNet's time.
+ * value, and a mean over positions stays blocked.
  */
 export function suitsBlockedInference(
   nodes: readonly OnnxNode[],
@@ -45,8 +46,6 @@ export function suitsBlockedInference(
 export function toBlockedInference(nodes: readonly OnnxNode[], options: BlockedInferenceOptions): OnnxNode[] {
   return new BlockedInference(nodes, options).run();
 }
-
-const domain = 'com.microsoft.nchwc';
 
 /** A convolution that may still take in what follows it. */
 interface Pending {

@@ -33,7 +33,8 @@ export function toBlocked(nodes: readonly OnnxNode[], options: BlockedOptions): 
   return new BlockedLayout(options).run(nodes);
 }
 
-const domain = 'com.microsoft.nchwc';
+/** Where ONNX Runtime has its operators of the blocked layout. */
+export const domain = 'com.microsoft.nchwc';
 
 /**
  * A model that reorders x [1, 64, 1, 2], and 0, 1, 2, ... as x: the 1, second position of the first channel, lands
