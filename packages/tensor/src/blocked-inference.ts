@@ -4,7 +4,8 @@
  * convolutions around: normalisation, residual sum and ReLU in one kernel. A blocked value has its rows one after
  * another, so a Gather of rows is the same in both layouts.
  *
- * For graphs whose weights are known. Like ONNX Runtime's own pass, it fuses a convolution with what follows it.
+ * For graphs whose weights are known. Like ONNX Runtime's own pass, it fuses a convolution with what follows it; a
+ * shortcut that picks positions and adds channels of zeros becomes a convolution of its own.
  */
 
 import { type NdArray, ndarray, sizeOf, toNumbers } from './array.ts';
@@ -35,11 +36,15 @@ const left: ReadonlySet<string> = new Set([
  */
 export function suitsBlockedInference(
   nodes: readonly OnnxNode[],
-  initializers: ReadonlyMap<string, NdArray>,
+  { initializers, shapes }: Pick<BlockedInferenceOptions, 'initializers' | 'shapes'>,
 ): boolean {
+  // what is no map of channels has no layout to lose
+  const isMap = (name: string) => (shapes.get(name)?.length ?? 4) === 4 && !initializers.has(name);
   const plainConv = ({ inputs, attributes: { group } }: OnnxNode) =>
     initializers.has(inputs[1]!) && group !== undefined && 'int' in group && group.int === 1;
-  return nodes.every((node) => (node.type === 'Conv' ? plainConv(node) : !left.has(node.type)));
+  return nodes.every((node) =>
+    node.type === 'Conv' ? plainConv(node) : !left.has(node.type) || !node.inputs.some(isMap),
+  );
 }
 
 /** The same graph under the same names of inputs and outputs. */
@@ -59,6 +64,14 @@ interface Pending {
   readonly relu: boolean;
 }
 
+/** Rows and columns of a value at even distances, not computed yet: `node` would in the plain layout. */
+interface Sampled {
+  readonly node: OnnxNode;
+  /** The value that they are of. */
+  readonly source: string;
+  readonly strides: readonly [rows: number, columns: number];
+}
+
 /** A value that is blocked, with its logical channels. */
 interface Blocked {
   readonly name: string;
@@ -71,6 +84,7 @@ class BlockedInference {
   readonly #out: OnnxNode[] = [];
   /** By plain name. */
   readonly #pending = new Map<string, Pending>();
+  readonly #sampled = new Map<string, Sampled>();
   readonly #blocked = new Map<string, Blocked>();
   /** Values that do not exist in the plain layout yet. */
   readonly #missing = new Set<string>();
@@ -100,6 +114,8 @@ class BlockedInference {
     if (node.type === 'Add') return this.#add(node);
     if (node.type === 'Relu') return this.#relu(node);
     if (node.type === 'Gather') return this.#gather(node);
+    if (node.type === 'Slice') return this.#slice(node);
+    if (node.type === 'Pad') return this.#pad(node);
     if (node.type === 'ReduceMean') return this.#mean(node);
     return false;
   }
@@ -118,6 +134,12 @@ class BlockedInference {
 
   /** Makes sure that a value exists in the plain layout. */
   #plain(name: string): void {
+    const sampled = this.#sampled.get(name);
+    if (sampled && this.#sampled.delete(name)) {
+      for (const input of sampled.node.inputs) this.#plain(input);
+      this.#out.push(sampled.node);
+      return;
+    }
     const blocked = this.#asBlocked(name);
     if (!blocked || !this.#missing.delete(name)) return;
     const attributes = { channels: { int: blocked.channels } };
@@ -244,26 +266,79 @@ class BlockedInference {
     return this.#made(node, { name, channels: blocked.channels });
   }
 
-  /** The mean over positions: the channels of a block then lie one after another, as in the plain order. */
+  /** Every s-th row or column from the first on. */
+  #slice(node: OnnxNode): boolean {
+    const [x, ...names] = node.inputs as [string, ...string[]];
+    const before = this.#sampled.get(x);
+    const source = before?.source ?? x;
+    const shape = this.#options.shapes.get(x);
+    const [starts, ends, axes, steps] = names.map((name) => {
+      const value = this.#options.initializers.get(name);
+      return value && toNumbers(value);
+    });
+    if (!starts || !ends || !axes || !steps || shape?.length !== 4 || !this.#isBlocked(source)) return false;
+    const strides: [number, number] = before ? [...before.strides] : [1, 1];
+    for (const [i, axis] of axes.entries()) {
+      const size = shape[axis];
+      if ((axis !== 2 && axis !== 3) || typeof size !== 'number') return false;
+      const step = steps[i]!;
+      const last = (Math.ceil(size / step) - 1) * step;
+      if (starts[i] !== 0 || ends[i]! <= last || step < 1) return false;
+      strides[axis - 2]! *= step;
+    }
+    this.#sampled.set(node.outputs[0]!, { node, source, strides });
+    return true;
+  }
+
+  /**
+   * Channels of zeros around those of a value, or of its rows and columns at even distances: a convolution with one tap
+   * that picks channels, in one kernel and without leaving the layout.
+   */
+  #pad(node: OnnxNode): boolean {
+    const { block, initializers, shapes } = this.#options;
+    const [x, padsName = '', fill = ''] = node.inputs as [string, string?, string?];
+    const { mode } = node.attributes;
+    const pads = initializers.get(padsName);
+    const value = fill === '' ? 0 : initializers.get(fill)?.data[0];
+    const channels = shapes.get(x)?.[1];
+    const { source = x, strides = [1, 1] } = this.#sampled.get(x) ?? {};
+    if (node.inputs.length > 3 || (mode && !('string' in mode && mode.string === 'constant'))) return false;
+    if (!pads || value === undefined || Number(value) !== 0 || typeof channels !== 'number') return false;
+    const [before = 0, after = 0] = [1, 5].map((at) => toNumbers(pads)[at]);
+    if (toNumbers(pads).some((pad, at) => (at % 4 === 1 ? pad < 0 : pad !== 0))) return false;
+    const out = before + channels + after;
+    if (out % block !== 0 || channels % block !== 0 || !this.#isBlocked(source)) return false;
+    const weight = new Float32Array(out * channels);
+    for (let c = 0; c < channels; c++) weight[(before + c) * channels + c] = 1;
+    const attributes = {
+      strides: { ints: [...strides] },
+      pads: { ints: [0, 0, 0, 0] },
+      dilations: { ints: [1, 1] },
+      kernel_shape: { ints: [1, 1] },
+      group: { int: 1 },
+    };
+    const inputs = [this.#asBlocked(source)!.name, this.#weight(ndarray(weight, [out, channels, 1, 1]))];
+    return this.#made(node, { name: this.#emit('Conv', inputs, attributes, domain), channels: out });
+  }
+
+  #isBlocked(name: string): boolean {
+    return this.#blocked.has(name) || this.#pending.has(name);
+  }
+
+  /** The mean over positions: [N, C, 1, 1], where a block's channels lie as in the plain order. */
   #mean(node: OnnxNode): boolean {
     const [x, axes = ''] = node.inputs as [string, string?];
-    const { initializers, shapes, block } = this.#options;
+    const { initializers, shapes, constant } = this.#options;
     const list = initializers.get(axes)?.data;
-    const [height, width] = shapes.get(x)?.slice(2) ?? [];
-    if (typeof height !== 'number' || typeof width !== 'number') return false;
-    if (!list || [...list].map(Number).join() !== '2,3') return false;
+    if (shapes.get(x)?.length !== 4 || !list || [...list].map(Number).join() !== '2,3') return false;
     const blocked = this.#asBlocked(x);
     if (!blocked) return false;
-    const ints = (values: readonly number[]) =>
-      this.#options.constant(ndarray(values, [values.length], 'int64'));
-    const { channels } = blocked;
-    // 0: as many rows as there are
-    const split = [0, channels / block, height * width, block];
-    const rows = this.#emit('Reshape', [blocked.name, ints(split)], {});
-    const means = this.#emit('ReduceMean', [rows, ints([2])], { keepdims: { int: 0 } });
+    const means = this.#emit('GlobalAveragePool', [blocked.name], {}, domain);
     const { keepdims } = node.attributes;
     const keep = keepdims && 'int' in keepdims ? keepdims.int === 1 : true;
-    const inputs = [means, ints(keep ? [0, channels, 1, 1] : [0, channels])];
+    // 0: as many rows as there are
+    const shape = keep ? [0, blocked.channels, 1, 1] : [0, blocked.channels];
+    const inputs = [means, constant(ndarray(shape, [shape.length], 'int64'))];
     this.#out.push({ ...node, type: 'Reshape', inputs, attributes: {} });
     return true;
   }

@@ -142,11 +142,10 @@ class GraphBuilder implements Lowering {
     const block = this.#options.channelBlock;
     if (block === undefined || !this.#nodes.some(({ type }) => type === 'Conv')) return this.#nodes;
     const constant = (value: NdArray) => this.constant(value);
-    if (this.#born.size > 0 || suitsBlockedInference(this.#nodes, this.#initializers)) {
-      const shapes = new Map([...this.#names].map(([{ shape }, name]) => [name, shape]));
-      const initializers = this.#initializers;
-      return toBlockedInference(this.#nodes, { block, initializers, shapes, constant });
-    }
+    const shapes = new Map([...this.#names].map(([{ shape }, name]) => [name, shape]));
+    const known = { initializers: this.#initializers, shapes };
+    if (this.#born.size > 0 || suitsBlockedInference(this.#nodes, known))
+      return toBlockedInference(this.#nodes, { ...known, block, constant });
     const types = new Map<string, KnownType>();
     for (const [{ dtype, shape }, name] of this.#names) {
       if (shape.every((dim) => typeof dim === 'number')) types.set(name, { dtype, shape: shape as number[] });

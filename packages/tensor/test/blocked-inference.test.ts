@@ -41,22 +41,38 @@ const [down, across] = [layer(16, 32, 3, 2), layer(16, 32, 1, 2)];
 const [last, odd] = [layer(32, 48, 3), layer(48, 20, 1)];
 
 /**
- * What the pass meets: residuals that are blocked, plain and convolved themselves; a sum of two sizes, a value added to
+ * What the pass meets: residuals that are blocked, plain, sampled and convolved themselves; a sum of two sizes, a value added to
  * itself; means with and without their axes; a layer whose channels fill no block; values read in both layouts.
  */
 function network(x: Tensor, pick: (h: Tensor) => Tensor) {
   const a = stem(x).relu(); // (n, 16, H, W)
   const b = pick(second(first(a).relu()).add(a).relu()); // (m, 16, H, W)
-  const sampled = b
-    .slice(2, 0, undefined, 2)
-    .slice(3, 0, undefined, 2)
-    .pad([[1, 8, 8]]);
+  const half = b.slice(2, 0, undefined, 2);
+  const quarter = half.slice(3, 0, undefined, 2);
+  const sampled = quarter.pad([[1, 8, 8]]);
   const c = down(b).add(sampled).relu(); // (m, 32, H/2, W/2)
   const d = across(b).add(down(b)).relu();
   const pooled = d.mean([2, 3], { keepDims: true });
   const e = last(c.add(d));
   return {
     ...{ b, c, e, pooled, odd: odd(e.relu()), means: b.mean([2, 3]), all: c.mean([1, 2, 3]) },
+    // sampled and padded otherwise than by whole steps and zero channels, and read in the plain layout
+    ...{
+      half: half.neg(),
+      quarter,
+      sampled,
+      odds: b.slice(2, 1, undefined, 2),
+      ones: quarter.pad([[1, 8, 8]], { value: 1 }),
+    },
+    ...{
+      more: b.pad([[1, 0, 16]]),
+      edges: b.pad([
+        [1, 8, 8],
+        [2, 1, 1],
+      ]),
+      few: b.slice(2, 0, 4, 2),
+      some: b.pad([[1, 4, 4]]),
+    },
     ...{ wide: d.add(pooled), twice: e.add(e), negative: c.relu().neg() },
   };
 }
@@ -97,6 +113,20 @@ test('convolutions with known weights are blocked where rows are taken out', () 
   const reorders = (channelBlock?: number): boolean =>
     Buffer.from(lower(outputs, { weights, channelBlock }).bytes).includes('com.microsoft.nchwc');
   assert.deepEqual([reorders(16), reorders()], [true, false]);
+});
+
+test('a shortcut that samples positions and adds channels of zeros is one convolution', () => {
+  const x = new Tensor({ shape: ['n', 3, 8, 6], dtype: 'float32' }, { kind: 'input', name: 'x' });
+  const h = stem(x).relu();
+  const shortcut = h
+    .slice(2, 0, undefined, 2)
+    .slice(3, 0, undefined, 2)
+    .pad([[1, 8, 8]]);
+  const bytes = Buffer.from(lower([down(h).add(shortcut)], { weights, channelBlock: 16 }).bytes);
+  assert.deepEqual(
+    ['com.microsoft.nchwc', 'Slice', 'Pad'].map((name) => bytes.includes(name)),
+    [true, false, false],
+  );
 });
 
 test('rows are taken out between blocked convolutions', async () => {
