@@ -43,14 +43,9 @@ export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
 export * from './ops/resize.ts';
 export {
   concat,
-  dilate,
   expand,
   flatten,
-  flip,
-  pad,
   reshape,
-  select,
-  slice,
   split,
   squeeze,
   stack,
@@ -59,6 +54,7 @@ export {
   triu,
   unsqueeze,
 } from './ops/shape.ts';
+export { dilate, flip, pad, select, slice } from './ops/slice.ts';
 export * from './ops/softmax.ts';
 export { DeviceArray, keepOnDevice, type Resident } from './resident.ts';
 export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

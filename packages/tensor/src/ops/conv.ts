@@ -5,11 +5,10 @@
  * `convWeight` (w from x and y). All are linear in both operands, so derivatives of any order stay among them.
  */
 
-import { type DType, ndarray } from '../array.ts';
 import { addDims, type Dim, floorDivDim, mulDims, type Shape, subDims } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { lowerProduct } from './matmul.ts';
+import { type ConvAttributes, type ConvWeightAttributes, lowerWeight } from './conv-weight.ts';
 import { defineMethods } from './methods.ts';
 
 export interface ConvOptions {
@@ -21,22 +20,9 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
-/** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
-interface ConvAttributes {
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-  readonly dilations: readonly number[];
-  readonly groups: number;
-  readonly [key: string]: unknown;
-}
-
 interface ConvTransposeAttributes extends ConvAttributes {
   /** Spatial size of the result: a stride makes several sizes possible. */
   readonly size: Shape;
-}
-
-interface ConvWeightAttributes extends ConvAttributes {
-  readonly kernel: readonly number[];
 }
 
 function perAxis(value: number | readonly number[] | undefined, fallback: number, axes: number): number[] {
@@ -231,162 +217,6 @@ const weightOperator = defineOperator<ConvWeightAttributes>({
     ];
   },
 });
-
-function lowerWeight(
-  onnx: Lowering,
-  [x, y]: readonly string[],
-  { inputs, attributes }: { inputs: readonly Tensor[]; attributes: ConvWeightAttributes },
-): string {
-  const [tx, ty] = inputs as [Tensor, Tensor];
-  const plain = attributes.groups === 1 && attributes.strides.every((stride) => stride === 1);
-  return plain
-    ? weightByShifts(onnx, x!, y!, tx, ty, attributes)
-    : weightBySlices(onnx, x!, y!, tx, ty, attributes);
-}
-
-/**
- * Stride 1. A tap (i, j) pairs x shifted by j columns with y shifted by i rows, so the kh · kw products need only kw
- * shifted copies of x and kh of y: each shift of x meets all shifts of y in one product of kh · k rows.
- *
- * Shifts are taken of the flat arrays, one long copy each, since padding row by row costs more than the products.
- * What wraps from one row into the next is masked (columns) or read from a row of zeros instead (rows).
- */
-function weightByShifts(
-  onnx: Lowering,
-  x: string,
-  y: string,
-  tx: Tensor,
-  ty: Tensor,
-  { pads, dilations, kernel }: ConvWeightAttributes,
-): string {
-  const two = kernel.length === 2;
-  const [n, c] = tx.shape as number[] as [number, number];
-  const k = ty.size(1);
-  const [kh, kw] = two ? (kernel as [number, number]) : [1, kernel[0]!];
-  const [height, width] = two ? [tx.size(2), tx.size(3)] : [1, tx.size(2)];
-  const [outHeight, outWidth] = two ? [ty.size(2), ty.size(3)] : [1, ty.size(2)];
-  const [top, left] = two ? [pads[0]!, pads[1]!] : [0, pads[0]!];
-  const [dh, dw] = two ? [dilations[0]!, dilations[1]!] : [1, dilations[0]!];
-
-  // y by rows: row h of copy i is row h + top − i·dh of y, or zeros outside it.
-  let rows = y;
-  if (!(kh === 1 && top === 0 && height === outHeight)) {
-    const flat = onnx.emit('Reshape', [y, onnx.ints([n * k * outHeight, outWidth])]);
-    const withZeros = onnx.emit('Pad', [flat, onnx.ints([0, 0, 1, 0])]);
-    const indices = onnx.table(`convWeight ${[n, k, kh, height, outHeight, top, dh]}`, () => {
-      const out = new BigInt64Array(n * k * kh * height);
-      for (let at = 0; at < out.length; at++) {
-        const h = (at % height) + top - (Math.floor(at / height) % kh) * dh;
-        const image = Math.floor(at / (height * kh));
-        out[at] = BigInt(h < 0 || h >= outHeight ? n * k * outHeight : image * outHeight + h);
-      }
-      return { dtype: 'int64', shape: [n * k, kh, height], data: out };
-    });
-    rows = onnx.emit('Gather', [withZeros, indices], { axis: { int: 0 } });
-  }
-  const left2d = onnx.emit('Reshape', [rows, onnx.ints([n, k * kh, height * outWidth])]);
-
-  // x by columns: column w of copy j is column w + j·dw − left of x.
-  const columns = Array.from({ length: kw }, (_, j) => {
-    const shifted = shiftColumns(onnx, x, tx.dtype, n * c * height, width, outWidth, j * dw - left, [
-      kw,
-      dw,
-      left,
-    ]);
-    const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
-    const products = lowerProduct(onnx, left2d, right, { transB: true });
-    const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
-    return onnx.emit('Reshape', [sum, onnx.ints([k, kh, c, 1])]);
-  });
-  const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
-  const ordered = onnx.emit('Transpose', [joined], { perm: { ints: [0, 2, 1, 3] } });
-  return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
-}
-
-/** Columns `offset` to `offset + outWidth` of [rows, width], with zeros outside. */
-function shiftColumns(
-  onnx: Lowering,
-  x: string,
-  dtype: DType,
-  rows: number,
-  width: number,
-  outWidth: number,
-  offset: number,
-  [kw, dw, left]: readonly [number, number, number],
-): string {
-  if (offset === 0 && width === outWidth) return x;
-  if (width !== outWidth) {
-    const flat = onnx.emit('Reshape', [x, onnx.ints([rows, width])]);
-    return onnx.emit('Pad', [flat, onnx.ints([0, -offset, 0, outWidth - width + offset])]);
-  }
-  const flat = onnx.emit('Reshape', [x, onnx.ints([rows * width])]);
-  const [before, after] = [left, Math.max(0, (kw - 1) * dw - left)];
-  const padded = onnx.emit('Pad', [flat, onnx.ints([before, after])]);
-  const start = before + offset;
-  const slice = onnx.emit('Slice', [
-    padded,
-    onnx.ints([start]),
-    onnx.ints([start + rows * width]),
-    onnx.ints([0]),
-  ]);
-  // the mask spans several rows, because a broadcast over short rows is slow
-  const span = largestDivisor(rows, Math.max(1, Math.floor(4096 / width)));
-  const mask = onnx.table(`columns ${[dtype, width, offset, span]}`, () => {
-    const inside = (w: number) => (w + offset >= 0 && w + offset < width ? 1 : 0);
-    return ndarray(
-      Array.from({ length: span * width }, (_, at) => inside(at % width)),
-      [span * width],
-      dtype,
-    );
-  });
-  const wide = onnx.emit('Reshape', [slice, onnx.ints([rows / span, span * width])]);
-  return onnx.emit('Mul', [wide, mask]);
-}
-
-function largestDivisor(of: number, most: number): number {
-  for (let candidate = Math.min(of, most); candidate > 1; candidate--)
-    if (of % candidate === 0) return candidate;
-  return 1;
-}
-
-/** Any stride and groups: one slice of the padded input for each tap, joined along the channels. */
-function weightBySlices(
-  onnx: Lowering,
-  x: string,
-  y: string,
-  tx: Tensor,
-  ty: Tensor,
-  { strides, pads, dilations, groups, kernel }: ConvWeightAttributes,
-): string {
-  const [n, c] = tx.shape as number[] as [number, number];
-  const k = ty.size(1);
-  const spatial = ty.shape.slice(2) as number[];
-  const positions = spatial.reduce((a, b) => a * b, 1);
-  const axes = onnx.ints(strides.map((_, i) => i + 2));
-  const count = strides.length;
-  const amounts = [0, 0, ...pads.slice(0, count), 0, 0, ...pads.slice(count)]; // not by `axes`: see `pad`
-  const padded = pads.some((amount) => amount > 0) ? onnx.emit('Pad', [x, onnx.ints(amounts)]) : x;
-  const taps = kernel.reduce<number[][]>(
-    (all, size) => all.flatMap((tap) => Array.from({ length: size }, (_, i) => [...tap, i])),
-    [[]],
-  );
-  const slices = taps.map((tap) => {
-    const starts = tap.map((t, i) => t * dilations[i]!);
-    const ends = starts.map((start, i) => start + (spatial[i]! - 1) * strides[i]! + 1);
-    return onnx.emit('Slice', [padded, onnx.ints(starts), onnx.ints(ends), axes, onnx.ints(strides)]);
-  });
-  const joined = slices.length === 1 ? slices[0]! : onnx.emit('Concat', slices, { axis: { int: 1 } });
-  const perGroup = c / groups;
-  let columns = onnx.emit('Reshape', [joined, onnx.ints([n, taps.length, groups, perGroup, positions])]);
-  if (groups > 1) columns = onnx.emit('Transpose', [columns], { perm: { ints: [0, 2, 1, 3, 4] } });
-  const left = onnx.emit('Reshape', [y, onnx.ints([n, groups, k / groups, positions])]);
-  const right = onnx.emit('Reshape', [columns, onnx.ints([n, groups, taps.length * perGroup, positions])]);
-  const products = lowerProduct(onnx, left, right, { transB: true, rank: 4 });
-  const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
-  const shaped = onnx.emit('Reshape', [sum, onnx.ints([k, taps.length, perGroup])]);
-  const ordered = onnx.emit('Transpose', [shaped], { perm: { ints: [0, 2, 1] } });
-  return onnx.emit('Reshape', [ordered, onnx.ints([k, perGroup, ...kernel])]);
-}
 
 function transposed(y: Tensor, w: Tensor, attributes: ConvTransposeAttributes): Tensor {
   return apply(transposeOperator, [y, w], attributes);

@@ -1,16 +1,12 @@
-/** Operators that move elements without changing them. */
-
 import {
   addDims,
   broadcastShapes,
   canonical,
-  type Dim,
   divDims,
   productOf,
   type Shape,
   sameShape,
   showShape,
-  subDims,
 } from '../dims.ts';
 import { apply, applyMany, defineOperator, type Lowering, type Operator, refuse } from '../operator.ts';
 import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
@@ -209,171 +205,6 @@ export function split(x: Tensor, parts: number | Shape, axis: number): Tensor[] 
   return sizes.length === 1 ? [x] : [...applyMany(splitOperator, [x], { axis: at, sizes })];
 }
 
-interface SliceAttributes {
-  readonly axis: number;
-  readonly start: Dim;
-  readonly size: Dim;
-  readonly step: number;
-  readonly [key: string]: unknown;
-}
-
-const sliceOperator = defineOperator<SliceAttributes>({
-  name: 'slice',
-  doc: 'Every step-th element of a range of an axis (ONNX Slice).',
-  infer: ([x], { axis, size }) => ({
-    shape: x!.shape.map((dim, i) => (i === axis ? size : dim)),
-    dtype: x!.dtype,
-  }),
-  lower(onnx, [x], { inputs, attributes: { axis, start, size, step } }) {
-    const end =
-      step < 0
-        ? onnx.ints([-(2 ** 31)])
-        : onnx.shape([addDims(start, typeof size === 'number' && size > 0 ? (size - 1) * step + 1 : size)]);
-    const stop =
-      typeof size === 'number' || step === 1 || step < 0 ? end : onnx.shape([inputs[0]!.shape[axis]!]);
-    return onnx.emit('Slice', [x!, onnx.shape([start]), stop, onnx.ints([axis]), onnx.ints([step])]);
-  },
-  grad: ([g], { inputs, attributes: { axis, start, size, step } }) => {
-    const x = inputs[0]!;
-    if (step < 0) return [flip(g!, axis)];
-    const dilated = dilate(g!, axis, step);
-    const used = step === 1 || size === 0 ? size : addDims((size as number) * step - step, 1);
-    const after = subDims(subDims(x.shape[axis]!, start), used);
-    return [padZeros(dilated, axis, start, after)];
-  },
-});
-
-/**
- * Elements `start` to `end` (exclusive) of an axis, every `step`-th (step > 0). Negative ends count from the back;
- * both may be free dimensions.
- */
-export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
-  const at = normalizeAxis(axis, x.rank);
-  const dim = x.shape[at]!;
-  if (!Number.isInteger(step) || step < 1)
-    refuse('slice', [x], `step ${step} is not a positive integer (use flip)`);
-  const resolve = (position: Dim): Dim => {
-    if (typeof position === 'string') return canonical(position);
-    if (position < 0) return typeof dim === 'number' ? Math.max(0, dim + position) : addDims(dim, position);
-    return typeof dim === 'number' ? Math.min(position, dim) : position;
-  };
-  const from = resolve(start);
-  const to = end === undefined ? dim : resolve(end);
-  const length = subDims(to, from);
-  const size =
-    typeof length === 'number' ? Math.max(0, Math.ceil(length / step)) : step === 1 ? length : undefined;
-  if (size === undefined)
-    refuse('slice', [x], `a step of ${step} needs a fixed length, but '${length}' is free`);
-  if (from === 0 && size === dim) return x;
-  return apply(sliceOperator, [x], { axis: at, start: from, size, step });
-}
-
-/** One index of an axis, without that axis. */
-export function select(x: Tensor, axis: number, index: number): Tensor {
-  const at = normalizeAxis(axis, x.rank);
-  return squeeze(slice(x, at, index, index === -1 ? undefined : index + 1), at);
-}
-
-/** The elements of an axis in reverse order. */
-export function flip(x: Tensor, axis: number): Tensor {
-  const at = normalizeAxis(axis, x.rank);
-  return apply(sliceOperator, [x], {
-    axis: at,
-    start: subDims(x.shape[at]!, 1),
-    size: x.shape[at]!,
-    step: -1,
-  });
-}
-
-/** `step − 1` zeros between neighbours along an axis: [a b c] with step 2 is [a 0 b 0 c]. */
-export function dilate(x: Tensor, axis: number, step: number): Tensor {
-  if (step === 1) return x;
-  const [before, dim, rest] = [x.shape.slice(0, axis), x.shape[axis] as number, x.shape.slice(axis + 1)];
-  if (dim === 0) return x;
-  const spread = padZeros(reshape(x, [...before, dim, 1, ...rest]), axis + 1, 0, step - 1);
-  return slice(reshape(spread, [...before, dim * step, ...rest]), axis, 0, dim * step - step + 1);
-}
-
-interface PadAttributes {
-  readonly axis: number;
-  readonly before: Dim;
-  readonly after: Dim;
-  readonly mode: 'constant' | 'edge' | 'reflect';
-  readonly value: number;
-  readonly [key: string]: unknown;
-}
-
-const padOperator = defineOperator<PadAttributes>({
-  name: 'pad',
-  doc: 'An axis made longer with a constant, the edge or the reflection (ONNX Pad).',
-  infer: ([x], { axis, before, after }) => ({
-    shape: x!.shape.map((dim, i) => (i === axis ? addDims(addDims(dim, before), after) : dim)),
-    dtype: x!.dtype,
-  }),
-  lower(onnx, [x], { inputs, attributes: { axis, before, after, mode, value } }) {
-    const { dtype, rank } = inputs[0]!;
-    // Amounts for every axis, not Pad's `axes`: ONNX Runtime (1.30) moves transposes past Pad as if it had none.
-    const amounts = Array.from<Dim>({ length: 2 * rank }).fill(0);
-    amounts[axis] = before;
-    amounts[axis + rank] = after;
-    return onnx.emit('Pad', [x!, onnx.shape(amounts), onnx.scalar(value, dtype)], { mode: { string: mode } });
-  },
-  grad: ([g], { inputs, attributes: { axis, before, after, mode } }) => {
-    const size = inputs[0]!.shape[axis]!;
-    const centre = slice(g!, axis, before, addDims(before, size));
-    if (mode === 'constant') return [centre];
-    const [n, b, a] = [size, before, after] as [number, number, number];
-    const head = slice(g!, axis, 0, b);
-    const tail = slice(g!, axis, b + n);
-    const fold = (part: Tensor, start: number): Tensor =>
-      padZeros(part, axis, start, n - start - (part.shape[axis] as number));
-    const pieces =
-      mode === 'edge'
-        ? [fold(head.sum(axis, { keepDims: true }), 0), fold(tail.sum(axis, { keepDims: true }), n - 1)]
-        : [fold(flip(head, axis), 1), fold(flip(tail, axis), n - 1 - a)];
-    return [pieces.reduce((sum, piece) => sum.add(piece), centre)];
-  },
-});
-
-function padAxis(x: Tensor, attributes: PadAttributes): Tensor {
-  const { before, after } = attributes;
-  return before === 0 && after === 0 ? x : apply(padOperator, [x], attributes);
-}
-
-function padZeros(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
-  return padAxis(x, { axis, before, after, mode: 'constant', value: 0 });
-}
-
-export interface PadOptions {
-  readonly mode?: 'constant' | 'edge' | 'reflect';
-  /** The constant; default 0. */
-  readonly value?: number;
-}
-
-/** Axes made longer: `pads` holds [axis, before, after] triples; sizes are not negative. */
-export function pad(
-  x: Tensor,
-  pads: readonly (readonly [axis: number, before: Dim, after: Dim])[],
-  options: PadOptions = {},
-): Tensor {
-  const { mode = 'constant', value = 0 } = options;
-  return pads.reduce((padded, [axis, before, after]) => {
-    const at = normalizeAxis(axis, x.rank);
-    const dim = padded.shape[at]!;
-    for (const amount of [before, after]) {
-      if (typeof amount === 'number' && amount < 0)
-        refuse('pad', [x], `amount ${amount} is negative (use slice)`);
-      if (mode === 'constant') continue;
-      if (typeof amount !== 'number' || typeof dim !== 'number')
-        refuse('pad', [x], `mode ${mode} needs fixed sizes`);
-      if (dim === 0 || (mode === 'reflect' && amount >= dim)) {
-        refuse('pad', [x], `axis ${at} of size ${dim} has too few elements for ${amount} of mode ${mode}`);
-      }
-    }
-    return padAxis(padded, { axis: at, before: canonical(before), after: canonical(after), mode, value });
-  }, x);
-}
-
 const triangleOperator: Operator<{ upper: boolean; diagonal: number }> = defineOperator<{
   upper: boolean;
   diagonal: number;
@@ -408,10 +239,6 @@ declare module '../tensor.ts' {
     transpose(permutation?: readonly number[]): Tensor;
     expand(shape: Shape): Tensor;
     split(parts: number | Shape, axis: number): Tensor[];
-    slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor;
-    select(axis: number, index: number): Tensor;
-    flip(axis: number): Tensor;
-    pad(pads: readonly (readonly [axis: number, before: Dim, after: Dim])[], options?: PadOptions): Tensor;
     tril(diagonal?: number): Tensor;
     triu(diagonal?: number): Tensor;
   }
@@ -425,10 +252,6 @@ defineMethods({
   transpose,
   expand,
   split,
-  slice,
-  select,
-  flip,
-  pad,
   tril,
   triu,
 });

@@ -1,4 +1,5 @@
-import { concat, dilate, split, stack } from '../../src/ops/shape.ts';
+import { concat, split, stack } from '../../src/ops/shape.ts';
+import { dilate } from '../../src/ops/slice.ts';
 import { type Cases, integers, normal } from './case.ts';
 
 const x23 = normal([2, 3]);
