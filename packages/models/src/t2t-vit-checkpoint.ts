@@ -2,6 +2,7 @@
 
 import { initialize, loadStateDict, type Weights } from '@working-papers/nn/module';
 import { type NdArray, ndarray } from '@working-papers/tensor';
+import { chosenSet } from './checkpoint-sets.ts';
 import type { T2tVit } from './t2t-vit.ts';
 
 export interface T2tVitCheckpointOptions {
@@ -23,7 +24,7 @@ export function loadT2tVit(
   options: T2tVitCheckpointOptions = {},
 ): Weights {
   const { freshHead, file } = options;
-  const tensors = new Map(chosenSet(dict));
+  const tensors = chosenSet(dict, sets);
   const positions = tensors.get('pos_embed');
   const wanted = model.posEmbed.size(1);
   if (positions && positions.shape[1] !== wanted && isGrid(positions))
@@ -37,14 +38,6 @@ export function loadT2tVit(
 }
 
 const sets = ['state_dict_ema.', 'state_dict.', 'net.'];
-
-function chosenSet(dict: ReadonlyMap<string, NdArray>): [string, NdArray][] {
-  const names = [...dict.keys()];
-  const prefix = sets.find((set) => names.some((name) => name.startsWith(set))) ?? '';
-  return [...dict]
-    .filter(([name]) => name.startsWith(prefix))
-    .map(([name, value]) => [name.slice(prefix.length).replace(/^module\./, ''), value]);
-}
 
 /** [1, 1 + n², E] */
 function isGrid({ shape }: NdArray): boolean {

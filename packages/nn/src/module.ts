@@ -62,12 +62,12 @@ export abstract class Module {
 
 function collect(module: Module, prefix: string, add: (name: string, weight: Weight) => void): void {
   const visit = (value: unknown, name: string): void => {
+    // a part named '' has its own parts named as its owner's: the list of a Sequential, the network in a wrapper
+    const inner = name === '' || name.endsWith('.') ? name : `${name}.`;
     if (value instanceof Weight) add(name, value);
-    else if (value instanceof Module) collect(value, `${name}.`, add);
+    else if (value instanceof Module) collect(value, inner, add);
     else if (Array.isArray(value)) {
-      // a module that names its list '' has its items numbered in its own name: Sequential
-      const list = name === '' || name.endsWith('.') ? name : `${name}.`;
-      for (const [i, each] of value.entries()) visit(each, `${list}${i}`);
+      for (const [i, each] of value.entries()) visit(each, `${inner}${i}`);
     }
   };
   for (const [property, value] of Object.entries(module)) visit(value, prefix + module.stateName(property));

@@ -219,3 +219,22 @@ test('errors name the module in which they happened', () => {
     },
   );
 });
+
+test("a wrapper's network can keep its own names", () => {
+  class Wrapper extends Module {
+    readonly network = new Linear(2, 3);
+    readonly head = new Linear(3, 1);
+    override stateName(property: string): string {
+      return property === 'network' ? '' : super.stateName(property);
+    }
+  }
+  class Outer extends Module {
+    readonly inside = new Wrapper();
+  }
+  const names = ['weight', 'bias', 'head.weight', 'head.bias'];
+  assert.deepEqual([...new Wrapper().namedWeights().keys()], names);
+  assert.deepEqual(
+    [...new Outer().namedWeights().keys()],
+    names.map((name) => `inside.${name}`),
+  );
+});
