@@ -1,5 +1,7 @@
 /** What a run finds out about its pictures, exit by exit. */
 
+import type { exitBound } from './model.ts';
+
 /** What happened to N pictures, in their order. */
 export interface RunResult {
   /** The exit taken by each, 0..L−1. */
@@ -25,6 +27,8 @@ export interface Step {
     readonly g: number;
     /** R = 1 − Σ g of the exits before. */
     readonly remaining: number;
+    /** What g had to reach. */
+    readonly bound: number;
     readonly taken: boolean;
   };
 }
@@ -51,15 +55,19 @@ export class Answers implements RunResult {
   readonly logits: Float32Array;
   readonly rows: number[] = [];
   readonly #classes: number;
-  readonly #opens: (g: number, remaining: number) => boolean;
+  readonly #bound: ReturnType<typeof exitBound>;
   readonly #computed: ExitAnswer[] = [];
   #steps: Step[][] | undefined;
 
-  constructor(count: number, classes: number, opens: (g: number, remaining: number) => boolean) {
+  constructor(count: number, classes: number, bound: ReturnType<typeof exitBound>) {
     this.exits = new Int32Array(count).fill(-1);
     this.logits = new Float32Array(count * classes);
     this.#classes = classes;
-    this.#opens = opens;
+    this.#bound = bound;
+  }
+
+  #boundAt(remaining: number): number {
+    return this.#bound.slope * remaining + this.#bound.offset;
   }
 
   /** Whether a picture has left. */
@@ -80,7 +88,7 @@ export class Answers implements RunResult {
     const size = this.#classes;
     for (let row = 0; row < pictures.length; row++) {
       const picture = pictures[row]!;
-      if (this.has(picture) || (gates && !this.#opens(gates.g[row]!, gates.remaining[row]!))) continue;
+      if (this.has(picture) || (gates && gates.g[row]! < this.#boundAt(gates.remaining[row]!))) continue;
       this.exits[picture] = exit;
       for (let k = 0; k < size; k++) this.logits[picture * size + k] = logits[row * size + k]!;
     }
@@ -102,7 +110,8 @@ export class Answers implements RunResult {
           continue;
         }
         const [g, remaining] = [gates.g[row]!, gates.remaining[row]!];
-        const gate = { g, remaining, taken: this.#opens(g, remaining) };
+        const bound = this.#boundAt(remaining);
+        const gate = { g, remaining, bound, taken: g >= bound };
         steps[pictures[row]!]!.push({ exit, logits: own, gate });
       }
     }

@@ -6,7 +6,7 @@ import { boostedLogits, trainBoosted, trainL2w, WeightNetwork } from './baseline
 import { Evaluator, operatingPoint } from './evaluate.ts';
 import { tensorsHash } from './features.ts';
 import { costs, layout, syntheticSplit } from './test/synthetic.ts';
-import { initialExits } from './train.ts';
+import { initialExits } from './training.ts';
 
 const device = await openDevice({ threads: 1 });
 after(() => device.close());

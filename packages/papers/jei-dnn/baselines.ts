@@ -25,8 +25,8 @@ import { shuffledEpoch } from './batches.ts';
 import { Evaluator, shareCounts } from './evaluate.ts';
 import type { FeatureLayout } from './features.ts';
 import { float32 } from './objective.ts';
-import type { ExitTensors, FeatureBatch } from './population.ts';
-import { ExitModules, initialExits, type TrainingOptions } from './train.ts';
+import type { ExitTensors, FeatureBatch } from './population-graphs.ts';
+import { ExitModules, initialExits, type TrainingOptions } from './training.ts';
 
 export interface BaselineOptions extends TrainingOptions {
   /** Default 15; the epoch with the best mean validation accuracy of the exits is kept. */

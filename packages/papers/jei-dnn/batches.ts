@@ -3,7 +3,7 @@
 import type { Random } from '@working-papers/nn/random';
 import { ndarray } from '@working-papers/tensor';
 import type { FeatureLayout, FeatureSplit } from './features.ts';
-import type { FeatureBatch } from './population.ts';
+import type { FeatureBatch } from './population-graphs.ts';
 
 /** The batches of one epoch; any of them can be made at any time, so a run goes on from the middle exactly. */
 export interface Epoch {

@@ -12,15 +12,22 @@ import type { Device } from '@working-papers/tensor';
 import { boostedLogits, trainBoosted, trainL2w } from './baselines.ts';
 import * as evaluation from './evaluate.ts';
 import type { FeatureCache } from './features.ts';
-import type { ExitTensors, Member } from './population.ts';
-import { type TrainedMember, type TrainingOptions, trainExits, warmUp } from './train.ts';
+import type { ExitRule } from './model.ts';
+import type { ExitLoss } from './objective.ts';
+import { type ExitTensors, type Member, settled } from './population-graphs.ts';
+import { type TrainedMember, trainExits } from './train.ts';
+import type { TrainingOptions } from './training.ts';
+import { warmUp } from './warmup.ts';
+
+/** λ for gates that weigh cost against errors, and for those that weigh it against cross-entropy. */
+export type CostWeights = Readonly<Record<ExitLoss, readonly number[]>>;
 
 export interface BenchOptions {
   readonly device: Device;
   readonly cache: FeatureCache;
   /** c_l of the L exits. */
   readonly costs: readonly number[];
-  readonly costWeights: readonly number[];
+  readonly costWeights: CostWeights;
   readonly seed: number;
   /** Of each training but the warm-up. */
   readonly epochs: number;
@@ -42,20 +49,53 @@ export interface Point {
   readonly overconfidence: number;
 }
 
-/** The variants that are trained once for each λ, all from the same warm-up. */
+const paper = { targets: 'exact', loss: 'cross-entropy', weighting: 'stopgrad' } as const;
+const errors = { targets: 'advantage', loss: 'error', weighting: 'plain P' } as const;
+
+/**
+ * The variants that are trained once for each λ, all from the same warm-up. `on errors` is ours: gates that weigh cost
+ * against errors and learn their advantage, and IMs weighted by P itself; the others are the paper's form, one part
+ * changed at a time.
+ */
 export const variants = {
-  'JEI-DNN': { weighting: 'stopgrad' },
-  'JEI-DNN, released weighting': { weighting: 'released' },
-  'JEI-DNN, plain P': { weighting: 'plain P' },
-  'Gates only': { weighting: 'stopgrad', movesHeads: false },
-  'JEI-DNN, gates see max p only': { weighting: 'stopgrad', gateInputs: 'max-p' },
-  'JEI-DNN, w⁺ = 1': { weighting: 'stopgrad', balanced: false },
+  'JEI-DNN': paper,
+  'Gates only': { ...paper, movesHeads: false },
+  'JEI-DNN, released weighting': { ...paper, weighting: 'released' },
+  'JEI-DNN, plain P': { ...paper, weighting: 'plain P' },
+  'JEI-DNN, released targets': { ...paper, targets: 'cumulative' },
+  'JEI-DNN, gates see max p only': { ...paper, gateInputs: 'max-p' },
+  'JEI-DNN, w⁺ = 1': { ...paper, balanced: false },
+  'JEI-DNN on errors': errors,
+  'Gates only on errors': { ...errors, movesHeads: false },
+  'JEI-DNN on errors, released weighting': { ...errors, weighting: 'released' },
+  'JEI-DNN on errors, stopgrad weighting': { ...errors, weighting: 'stopgrad' },
+  'Gates only, advantage of cross-entropy': { ...errors, loss: 'cross-entropy', movesHeads: false },
 } as const satisfies Readonly<Record<string, Omit<Member, 'costWeight'>>>;
 export type Variant = keyof typeof variants;
 export const sequential = 'Uniform IMs, then gates';
 export const independent = 'JEI-DNN, independent rule';
 /** One training, other thresholds than ½: our extension. */
 export const varied = 'JEI-DNN at one λ, τ varied (extension)';
+/** The paper's form of the method, and the one that `wp train` makes by default and that ships, with their ablations. */
+export const forms = {
+  'JEI-DNN': {
+    gatesOnly: 'Gates only',
+    released: 'JEI-DNN, released weighting',
+    plain: 'JEI-DNN, plain P',
+  },
+  'JEI-DNN on errors': {
+    gatesOnly: 'Gates only on errors',
+    released: 'JEI-DNN on errors, released weighting',
+  },
+} as const satisfies Readonly<Partial<Record<Variant, Beside>>>;
+export type Form = keyof typeof forms;
+/** The same training with one part changed. `plain` where the form's own weighting is not P itself. */
+export interface Beside {
+  readonly gatesOnly: Variant;
+  readonly released: Variant;
+  readonly plain?: Variant;
+}
+export const served: Form = 'JEI-DNN on errors';
 export const oracle = 'Oracle';
 export const full = 'Full network';
 
@@ -67,7 +107,7 @@ export interface ConformalFigures {
   readonly missRate: number | null;
 }
 
-/** What is looked at for each λ of the method beside its operating point. */
+/** What is looked at for each λ of a form of the method beside its operating point. */
 export interface Details {
   readonly costWeight: number;
   /** Kept epoch. */
@@ -76,8 +116,11 @@ export interface Details {
   /** NLL of uniformly trained IMs minus NLL of the exit-weighted ones, on test samples that the method lets out. */
   readonly gapBefore: GapFigures;
   /** The same with the method's IMs in the place of the uniform ones, against IMs trained with weights P. */
-  readonly gapAfter: GapFigures;
-  /** Of learned gates and of thresholds on the same IMs: the method's own, and the warm-up's. */
+  readonly gapAfter: GapFigures | null;
+  /**
+   * Of learned gates and of thresholds on the same IMs, the method's own and the warm-up's, in what the form's gates
+   * weigh cost against.
+   */
   readonly regret: { readonly own: RegretFigures; readonly warmup: RegretFigures };
   readonly conformal: readonly ConformalFigures[];
 }
@@ -95,12 +138,12 @@ export interface SeedResult {
   /** Accuracy on all test samples of each early exit's classifier. */
   readonly exitAccuracy: Readonly<Record<string, readonly number[]>>;
   readonly methods: Readonly<Record<string, readonly Point[]>>;
-  readonly details: readonly Details[];
+  readonly details: Readonly<Record<Form, readonly Details[]>>;
 }
 
 export interface SeedRun {
   readonly result: SeedResult;
-  /** The method's exits, for the weights file. */
+  /** The exits of the kind that ships. */
   readonly trained: readonly TrainedMember[];
 }
 
@@ -141,13 +184,14 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
   const separate = await stage('separate', (common) => warmUp({ ...common, ...alone }));
   const boosted = await stage('boosted', (common) => trainBoosted({ ...common, epochs }));
   const l2w = await stage('l2w', (common) => trainL2w({ ...common, epochs }));
-  const members = names.flatMap((name) =>
-    costWeights.map((costWeight): Member => ({ costWeight, ...variants[name] })),
+  const members = names.map((name) =>
+    costWeights[variants[name].loss].map((costWeight): Member => ({ costWeight, ...variants[name] })),
   );
+  const nats = costWeights['cross-entropy'];
   const trained = await stage('population', (common) =>
     trainExits({
       ...common,
-      members,
+      members: members.flat(),
       start: warm.tensors,
       epochs,
       ...(options.turn === undefined ? {} : { turn: options.turn }),
@@ -155,16 +199,19 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
   );
   const inSequence = await stage('sequential', async (common) => {
     const half = Math.max(1, Math.floor(epochs / 2));
-    const uniform: Member = { costWeight: 0, weighting: cache.widths.map(() => 1 / costs.length) };
+    const uniform: Member = {
+      costWeight: 0,
+      weighting: cache.widths.map(() => 1 / costs.length),
+      select: 'last',
+    };
     const [heads] = await trainExits({
       ...common,
       members: [uniform],
       start: warm.tensors,
       epochs: half,
       only: 'heads',
-      select: 'last',
     });
-    const gates = costWeights.map((costWeight): Member => ({ costWeight, weighting: 'stopgrad' }));
+    const gates = nats.map((costWeight): Member => ({ ...paper, costWeight }));
     return trainExits({
       ...common,
       members: gates,
@@ -173,8 +220,10 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       only: 'gates',
     });
   });
-  const of = (name: Variant) =>
-    trained.slice(names.indexOf(name) * costWeights.length).slice(0, costWeights.length);
+  const of = (name: Variant) => {
+    const from = members.slice(0, names.indexOf(name)).flat().length;
+    return trained.slice(from, from + costWeights[variants[name].loss].length);
+  };
 
   const evaluator = await evaluation.Evaluator.create(device, cache, warm.tensors);
   const boostedEvaluator = await evaluation.Evaluator.create(device, cache, warm.tensors, boostedLogits);
@@ -195,7 +244,7 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
     threshold('Separate IMs', await both(separate.tensors), ['max-p', 'entropy']);
     threshold('BoostedNet', await both(boosted, boostedEvaluator), ['max-p']);
     threshold('L2W-DEN', await both(l2w), ['max-p']);
-    methods[oracle] = costWeights.map((costWeight) =>
+    methods[oracle] = nats.map((costWeight) =>
       point(costWeight, warmup.test, evaluation.byOracle(warmup.test, costs, costWeight), costs),
     );
 
@@ -206,47 +255,53 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       const points: Point[] = [];
       for (const { member, tensors } of sets) {
         const outputs = await evaluator.evaluate(tensors, cache.test);
-        points.push(point(member.costWeight, outputs, evaluation.byGates(outputs), costs));
+        const taken = evaluation.byGates(outputs, settled(member).rule);
+        points.push(point(member.costWeight, outputs, taken, costs));
       }
       methods[name] = points;
     }
-    const details: Details[] = [];
     methods[independent] = [];
-    const single = nearest(costWeights, 0.1);
-    for (const [i, set] of of('JEI-DNN').entries()) {
-      const { costWeight } = set.member;
-      const own = await both(set.tensors);
-      const uniform = await evaluator.evaluate(of('JEI-DNN, released weighting')[i]!.tensors, cache.test);
-      const weighted = await evaluator.evaluate(of('JEI-DNN, plain P')[i]!.tensors, cache.test);
-      const gatesOnly = await evaluator.evaluate(of('Gates only')[i]!.tensors, cache.test);
-      const taken = evaluation.byGates(own.test);
-      methods[independent].push(
-        point(costWeight, own.test, evaluation.byGates(own.test, 'independent'), costs),
-      );
-      if (costWeight === single) {
-        methods[varied] = taus.map((tau) =>
-          point(tau, own.test, evaluation.byGates(own.test, 'joint', tau), costs),
-        );
+    const single = nearest(nats, 0.1);
+    const details = {} as Record<Form, Details[]>;
+    for (const [form, others] of Object.entries(forms) as [Form, Beside][]) {
+      const { loss } = variants[form];
+      details[form] = [];
+      for (const [i, set] of of(form).entries()) {
+        const { costWeight } = set.member;
+        const { rule } = settled(set.member);
+        const own = await both(set.tensors);
+        const beside = (name: Variant) => evaluator.evaluate(of(name)[i]!.tensors, cache.test);
+        const gatesOnly = await beside(others.gatesOnly);
+        const taken = evaluation.byGates(own.test, rule);
+        if (form === 'JEI-DNN') {
+          methods[independent].push(
+            point(costWeight, own.test, evaluation.byGates(own.test, 'independent'), costs),
+          );
+          if (costWeight === single)
+            methods[varied] = taus.map((tau) =>
+              point(tau, own.test, evaluation.byGates(own.test, 'joint', tau), costs),
+            );
+        }
+        const regrets = (heads: Both, outputs: evaluation.ExitOutputs, exits: evaluation.Taken) => ({
+          gates: evaluation.regret(outputs, exits, costs, costWeight, loss),
+          ...thresholdRegrets(heads, costs, costWeight, loss),
+        });
+        details[form].push({
+          costWeight,
+          epoch: set.epoch,
+          exits: evaluation.operatingPoint(own.test, taken, costs).exits,
+          gapBefore: evaluation.selectionGap(await beside(others.released), own.test, taken),
+          gapAfter: others.plain
+            ? evaluation.selectionGap(own.test, await beside(others.plain), taken)
+            : null,
+          regret: {
+            own: regrets(own, own.test, taken),
+            warmup: regrets(warmup, gatesOnly, evaluation.byGates(gatesOnly, rule)),
+          },
+          conformal: conformalFigures(own, rule),
+        });
+        if (i === Math.floor(of(form).length / 2)) exitAccuracy[form] = earlyAccuracy(own.test, costs);
       }
-      details.push({
-        costWeight,
-        epoch: set.epoch,
-        exits: evaluation.operatingPoint(own.test, taken, costs).exits,
-        gapBefore: evaluation.selectionGap(uniform, own.test, taken),
-        gapAfter: evaluation.selectionGap(own.test, weighted, taken),
-        regret: {
-          own: {
-            gates: evaluation.regret(own.test, taken, costs, costWeight),
-            ...thresholdRegrets(own, costs, costWeight),
-          },
-          warmup: {
-            gates: evaluation.regret(gatesOnly, evaluation.byGates(gatesOnly), costs, costWeight),
-            ...thresholdRegrets(warmup, costs, costWeight),
-          },
-        },
-        conformal: conformalFigures(own),
-      });
-      if (i === Math.floor(costWeights.length / 2)) exitAccuracy['JEI-DNN'] = earlyAccuracy(own.test, costs);
     }
     const all = evaluation.operatingPoint(
       warmup.test,
@@ -254,7 +309,7 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       costs,
     );
     const result = { seed, fullAccuracy: all.accuracy, fullEce: all.ece, exitAccuracy, methods, details };
-    return { result, trained: of('JEI-DNN') };
+    return { result, trained: of(served) };
   } finally {
     await evaluator.dispose();
     await boostedEvaluator.dispose();
@@ -302,13 +357,14 @@ function thresholdPoints({ validation, test }: Both, score: evaluation.Score, co
   });
 }
 
-/** Of the setting with the best CE + λ·cost on validation, for each of the two scores. */
-function thresholdRegrets(heads: Both, costs: readonly number[], costWeight: number) {
+/** Of the setting with the best loss + λ·cost on validation, for each of the two scores. */
+function thresholdRegrets(heads: Both, costs: readonly number[], costWeight: number, loss: ExitLoss) {
   const of = (score: evaluation.Score) => {
     const objective = ({ onValidation }: { onValidation: Point }) =>
-      onValidation.crossEntropy + costWeight * onValidation.cost;
+      (loss === 'error' ? 1 - onValidation.accuracy : onValidation.crossEntropy) +
+      costWeight * onValidation.cost;
     const best = thresholdPoints(heads, score, costs).reduce((a, b) => (objective(b) < objective(a) ? b : a));
-    return evaluation.regret(heads.test, best.taken, costs, costWeight);
+    return evaluation.regret(heads.test, best.taken, costs, costWeight, loss);
   };
   return { maxP: of('max-p'), entropy: of('entropy') };
 }
@@ -323,11 +379,11 @@ function earlyAccuracy(outputs: evaluation.ExitOutputs, costs: readonly number[]
 
 const conformalVariants: readonly ConformalVariant[] = ['general', 'exit', 'strict', 'all'];
 
-function conformalFigures({ validation, test }: Both): ConformalFigures[] {
+function conformalFigures({ validation, test }: Both, rule: ExitRule): ConformalFigures[] {
   const predictions = (outputs: evaluation.ExitOutputs): ExitPredictions => ({
     probabilities: outputs.probabilities,
     labels: outputs.labels,
-    exits: evaluation.byGates(outputs),
+    exits: evaluation.byGates(outputs, rule),
   });
   const [fromValidation, onTest] = [predictions(validation), predictions(test)];
   return conformalVariants.map((variant) => {

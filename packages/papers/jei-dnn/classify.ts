@@ -7,6 +7,7 @@ import type { RgbImage } from '@working-papers/nn/images';
 import type { Device } from '@working-papers/tensor';
 import type { Step } from './answers.ts';
 import type { ExitCosts } from './cost.ts';
+import type { ExitRule } from './model.ts';
 import { batchOf } from './photo.ts';
 import { type EarlyExitRunner, openRunner, type RunOptions } from './runner.ts';
 import { type JeiDnnWeights, loadModel } from './weights.ts';
@@ -101,10 +102,18 @@ export class Classifier {
     this.#costWeight = costWeight;
   }
 
-  /** Answers in the photographs' order; see `RunOptions`. */
+  /** The rule that the gates were trained for. */
+  get rule(): ExitRule {
+    return this.#weights.rule;
+  }
+
+  /** Answers in the photographs' order, by the weights' own rule where none is given; see `RunOptions`. */
   async classify(images: readonly RgbImage[], options: RunOptions = {}): Promise<readonly Classification[]> {
-    const { imageSize } = this.#weights;
-    const { steps, exits: taken } = await this.runner.run(batchOf(images, imageSize), options);
+    const { imageSize, rule } = this.#weights;
+    const { steps, exits: taken } = await this.runner.run(batchOf(images, imageSize), {
+      ...options,
+      rule: options.rule ?? rule,
+    });
     return steps.map((each, i) => {
       const exits = each.map(({ exit, logits, gate }) => ({
         exit,

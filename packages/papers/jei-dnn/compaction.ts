@@ -5,18 +5,34 @@
  */
 
 import { traceInference } from '@working-papers/nn/module';
-import { type Device, gather, type NdArray, ndarray, nonZero, Tensor } from '@working-papers/tensor';
+import { type Device, gather, type NdArray, ndarray, nonZero, stack, Tensor } from '@working-papers/tensor';
 import type { Answers } from './answers.ts';
-import { type ExitRule, exitBound, type JeiDnn, takesExitTensor } from './model.ts';
+import {
+  type ExitRule,
+  exitBound,
+  gateFeatures,
+  gateInputCount,
+  type JeiDnn,
+  takesExitTensor,
+} from './model.ts';
 import type { SegmentWeights } from './segments.ts';
 
-/** The exits that were computed, each with the m rows that reached it. */
+/**
+ * What a batch's pictures got from the exits. Early exits come in groups of E, one group for each stretch over which
+ * the batch is the same m pictures: what is small is computed once a group, not once an exit.
+ *
+ * In each group the deepest exit comes first, and the last exit before all groups. That is how ONNX Runtime comes to ask
+ * each exit as soon as its block is done (it goes backwards from the nodes that were written last). Asked later, a
+ * block's output would have to be kept, and the next block could not add to it in place.
+ */
 export interface WholeTensors {
-  /** [m, K] for each exit. */
+  /** Of the last exit: [m, K]. */
+  readonly last: Tensor;
+  /** [E, m, K] for each group. */
   readonly logits: readonly Tensor[];
-  /** g [m] of each early exit. */
+  /** g [E, m] for each group. */
   readonly gates: readonly Tensor[];
-  /** R [m] after each of those gates. */
+  /** R [E, m] before those gates. */
   readonly remaining: readonly Tensor[];
   /** For each exit of `after`, which pictures of the batch go on: int32 [m]. */
   readonly rows: readonly Tensor[];
@@ -35,31 +51,64 @@ export function traceWhole(model: JeiDnn, after: readonly number[], x: Tensor, b
   return traceInference(() => {
     let h = backbone.embed(x);
     let r: Tensor | undefined; // (m)
-    let taken: Tensor | undefined; // (m): by whom an exit has been taken since the last compaction
-    for (const [l, [first, last]] of model.segments.entries()) {
-      h = backbone.blocks.slice(first, last + 1).reduce((y, block) => block.forward(y), h);
-      const z = (model.intermediateHeads[l] ?? backbone.head).forward(backbone.features(h)); // (m, K)
+    for (const group of groupsOf(model, after)) {
+      const answers = group.map((l) => {
+        h = stretch(model, l, h);
+        return model.intermediateHeads[l]!.forward(backbone.features(h)); // (m, K)
+      });
+      const z = stack(answers.toReversed(), 0); // (E, m, K)
+      const g = gatesOf(model, group.toReversed(), z); // (E, m)
+      const before = group.map((_, e) => {
+        // one after the other, as R is counted from graph to graph: sums in another order round otherwise
+        const here = r;
+        const spent = g.select(0, group.length - 1 - e);
+        r = here ? here.sub(spent) : spent.neg().add(1);
+        return here ?? spent.mul(0).add(1);
+      });
+      const left = stack(before.toReversed(), 0); // (E, m)
       logits.push(z);
-      const gate = model.gates[l];
-      if (!gate) break;
-      const g = gate
-        .forward(z.softmax())
-        .sigmoid()
-        .reshape([z.dim(0)]); // (m)
-      const leaves = takesExitTensor(g, r, bound);
-      taken = taken ? taken.or(leaves) : leaves;
-      r = r ? r.sub(g) : g.neg().add(1);
       gates.push(g);
-      remaining.push(r);
-      if (!after.includes(l)) continue;
-      const keep = nonZero(taken.not(), `after${l + 1}`).cast('int32');
+      remaining.push(left);
+      const end = group.at(-1)!;
+      if (!after.includes(end)) continue;
+      const taken = takesExitTensor(g, left, bound).cast('int32').max(0); // (m)
+      const keep = nonZero(taken.equal(0), `after${end + 1}`).cast('int32');
       rows.push(rows.length > 0 ? gather(rows.at(-1)!, keep, 0) : keep);
       h = gather(h, keep, 0);
-      r = gather(r, keep, 0);
-      taken = undefined;
+      r = gather(r!, keep, 0);
     }
-    return { logits, gates, remaining, rows };
+    const last = backbone.head.forward(backbone.features(stretch(model, model.exitCount - 1, h)));
+    return { last, logits, gates, remaining, rows };
   });
+}
+
+/** Early exits between one compaction and the next. */
+function groupsOf(model: JeiDnn, after: readonly number[]): readonly (readonly number[])[] {
+  const groups: number[][] = [];
+  model.gates.forEach((_, l) => {
+    if (l === 0 || after.includes(l - 1)) groups.push([l]);
+    else groups.at(-1)!.push(l);
+  });
+  return groups;
+}
+
+/** The blocks that end at exit l. */
+function stretch({ backbone, segments }: JeiDnn, l: number, h: Tensor): Tensor {
+  const [first, last] = segments[l]!;
+  return backbone.blocks.slice(first, last + 1).reduce((y, block) => block.forward(y), h);
+}
+
+/** g of several exits at once: z [E, m, K] → [E, m]. */
+function gatesOf(model: JeiDnn, group: readonly number[], z: Tensor): Tensor {
+  const [exits, rows, classes] = z.shape as [number, number | string, number];
+  const features = gateFeatures(z.reshape([-1, classes]).softmax()).reshape([exits, rows, gateInputCount]);
+  const weights = group.map((l) => model.gates[l]!.linear.weight); // each (1, 4)
+  const biases = group.map((l) => model.gates[l]!.linear.bias!); // each (1)
+  return features
+    .matmul(stack(weights, 0).transpose([0, 2, 1])) // (E, m, 1)
+    .add(stack(biases, 0).unsqueeze(-1))
+    .sigmoid()
+    .squeeze(-1);
 }
 
 /** The whole network in one graph. */
@@ -81,33 +130,36 @@ export async function compileWhole(
     (x, slope, offset) => traceWhole(model, after, x, { slope, offset }),
     { ...values, inputs: [{ shape: ['n', 3, imageSize, imageSize] }, scalar, scalar], name: 'early-exit' },
   );
+  const groups = groupsOf(model, after);
   return {
     after,
     async run(images, start, into, rule, threshold) {
       const { slope, offset } = exitBound(rule, threshold);
       const [a, b] = [slope, offset].map((value) => ndarray([value], [], 'float64'));
-      const { logits, gates, remaining, rows } = await compiled(images, a!, b!);
-      const count = images.shape[0]!;
-      const left = new Float32Array(count).fill(1);
-      let batch = Int32Array.from({ length: count }, (_, i) => i);
-      for (const [exit, answer] of logits.entries()) {
-        if (batch.length === 0) break;
+      const { logits, gates, remaining, rows, last } = await compiled(images, a!, b!);
+      let batch = Int32Array.from({ length: images.shape[0]! }, (_, i) => i);
+      const answer = (
+        exit: number,
+        values: Float32Array,
+        asked?: { g: Float32Array; remaining: Float32Array },
+      ) => {
         into.count(exit, batch.length);
         const pictures = batch.map((row) => start + row);
-        const g = gates[exit]?.data as Float32Array | undefined;
-        const before = new Float32Array(batch.length);
-        if (g) {
-          const behind = remaining[exit]!.data as Float32Array;
-          batch.forEach((picture, row) => {
-            before[row] = left[picture]!;
-            left[picture] = behind[row]!;
-          });
+        into.add({ exit, pictures, logits: values, ...(asked && { gates: asked }) });
+      };
+      for (const [index, group] of groups.entries()) {
+        if (batch.length === 0) return;
+        for (const [e, exit] of group.entries()) {
+          const part = ({ data }: NdArray) => {
+            const size = data.length / group.length;
+            const from = (group.length - 1 - e) * size;
+            return (data as Float32Array).subarray(from, from + size);
+          };
+          answer(exit, part(logits[index]!), { g: part(gates[index]!), remaining: part(remaining[index]!) });
         }
-        const asked = g && { gates: { g, remaining: before } };
-        into.add({ exit, pictures, logits: answer.data as Float32Array, ...asked });
-        const at = after.indexOf(exit);
-        if (at >= 0) batch = rows[at]!.data as Int32Array<ArrayBuffer>;
+        if (index < rows.length) batch = rows[index]!.data as Int32Array<ArrayBuffer>;
       }
+      if (batch.length > 0) answer(model.exitCount - 1, last.data as Float32Array);
     },
     dispose: () => compiled.dispose(),
   };

@@ -17,7 +17,7 @@ import {
   thresholdsFor,
 } from './evaluate.ts';
 import { costs, layout, syntheticSplit } from './test/synthetic.ts';
-import { initialExits } from './train.ts';
+import { initialExits } from './training.ts';
 
 const device = await openDevice({ threads: 1 });
 const split = syntheticSplit(900, 7);

@@ -6,9 +6,9 @@ import { type Compiled, concat, type Device, ndarray, type Store, type Tensor } 
 import { meanCost } from './cost.ts';
 import type { FeatureLayout, FeatureSplit } from './features.ts';
 import { type ExitRule, exitOf } from './model.ts';
-import { float32 } from './objective.ts';
-import type { ExitTensors } from './population.ts';
-import { ExitModules } from './train.ts';
+import { type ExitLoss, float32 } from './objective.ts';
+import type { ExitTensors } from './population-graphs.ts';
+import { ExitModules } from './training.ts';
 
 /** All exits on all samples of a split. */
 export interface ExitOutputs {
@@ -130,10 +130,29 @@ export function byOracle(outputs: ExitOutputs, costs: readonly number[], costWei
   return Uint8Array.from(outputs.labels, (_, n) => bestOf(outputs, costs, costWeight, n).exit);
 }
 
-function bestOf({ crossEntropy }: ExitOutputs, costs: readonly number[], costWeight: number, n: number) {
+/** What each exit costs sample n before λc: its cross-entropy, or 1 for an error. */
+function lossAt(
+  { probabilities, crossEntropy, labels }: ExitOutputs,
+  l: number,
+  n: number,
+  loss: ExitLoss,
+): number {
+  if (loss === 'cross-entropy') return crossEntropy[l]![n]!;
+  const classes = probabilities[l]!.length / labels.length;
+  const row = probabilities[l]!.subarray(n * classes, (n + 1) * classes);
+  return row.indexOf(Math.max(...row)) === labels[n] ? 0 : 1;
+}
+
+function bestOf(
+  outputs: ExitOutputs,
+  costs: readonly number[],
+  costWeight: number,
+  n: number,
+  loss: ExitLoss = 'cross-entropy',
+) {
   let [exit, price] = [0, Number.POSITIVE_INFINITY];
-  crossEntropy.forEach((ce, l) => {
-    const here = ce[n]! + costWeight * costs[l]!;
+  costs.forEach((cost, l) => {
+    const here = lossAt(outputs, l, n, loss) + costWeight * cost;
     if (here < price) [exit, price] = [l, here];
   });
   return { exit, price };
@@ -248,17 +267,21 @@ export function operatingPoint(outputs: ExitOutputs, taken: Taken, costs: readon
   };
 }
 
-/** mean[CE + λc at the taken exit] − mean[min_l (CE_l + λc_l)]: what better decisions could still save. */
+/**
+ * mean[loss + λc at the taken exit] − mean[min_l (loss_l + λc_l)]: what better decisions could still save. The spec's
+ * loss is the cross-entropy.
+ */
 export function regret(
   outputs: ExitOutputs,
   taken: Taken,
   costs: readonly number[],
   costWeight: number,
+  loss: ExitLoss = 'cross-entropy',
 ): number {
   let sum = 0;
   taken.forEach((exit, n) => {
-    const here = outputs.crossEntropy[exit]![n]! + costWeight * costs[exit]!;
-    sum += here - bestOf(outputs, costs, costWeight, n).price;
+    const here = lossAt(outputs, exit, n, loss) + costWeight * costs[exit]!;
+    sum += here - bestOf(outputs, costs, costWeight, n, loss).price;
   });
   return sum / taken.length;
 }

@@ -11,15 +11,22 @@ import { halfToNumber, numberToHalf } from '@working-papers/tensor/array';
 import { exitCosts } from './cost.ts';
 import { type FeatureCache, loadFeatures } from './features.ts';
 import { JeiDnn } from './model.ts';
-import { unpackWeights } from './weights.ts';
+import type { ExitLoss } from './objective.ts';
+import { type JeiDnnWeights, unpackWeights } from './weights.ts';
 import { readWeights } from './weights-file.ts';
 
-/** λ as trained here by default: from nearly the whole network to its first exits, densest where costs fall fastest. */
-export const defaultCostWeights: readonly number[] = [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.2, 1.5, 2];
+/**
+ * λ as trained here by default, by what gates weigh cost against: from nearly the whole network to its first exits,
+ * densest where costs fall fastest.
+ */
+export const defaultCostWeights: Readonly<Record<ExitLoss, readonly number[]>> = {
+  error: [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.8, 0.9],
+  'cross-entropy': [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.2, 1.5, 2],
+};
 
 /** `--cost-weights 0.1,1` as numbers. Throws a UserError for anything that is no list of numbers from 0. */
-export function parseCostWeights(text: string | undefined): readonly number[] {
-  if (text === undefined) return defaultCostWeights;
+export function parseCostWeights(text: string | undefined): readonly number[] | undefined {
+  if (text === undefined) return undefined;
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
   const bad = values.findIndex((value) => !Number.isFinite(value) || value < 0);
   if (bad >= 0) {
@@ -30,23 +37,40 @@ export function parseCostWeights(text: string | undefined): readonly number[] {
   return [...new Set(values)].sort((a, b) => a - b);
 }
 
-/**
- * A backbone's tensors under its own names: of a training checkpoint, of a weights file, or the one that ships.
- * Rounded to half precision, in which it ships: IMs and gates are then trained on the very backbone that is run.
- */
-export async function readBackbone(path?: string): Promise<Map<string, NdArray>> {
-  const tensors = await backboneTensors(path);
-  return new Map([...tensors].map(([name, value]) => [name, asShipped(value)]));
+/** A backbone's tensors under its own names, and where they come from as far as the file says. */
+export interface Backbone {
+  readonly tensors: ReadonlyMap<string, NdArray>;
+  readonly origin?: string;
 }
 
-async function backboneTensors(path: string | undefined): Promise<ReadonlyMap<string, NdArray>> {
-  if (path === undefined) return (await readWeights()).backbone;
+/**
+ * Of a training checkpoint, of a weights file, or the one that ships. Rounded to half precision, in which it ships: IMs
+ * and gates are then trained on the very backbone that is run.
+ */
+export async function readBackbone(path?: string): Promise<Backbone> {
+  const { tensors, origin } = await backboneFile(path);
+  const rounded = new Map([...tensors].map(([name, value]) => [name, asShipped(value)]));
+  return { tensors: rounded, ...(origin === undefined ? {} : { origin }) };
+}
+
+async function backboneFile(path: string | undefined): Promise<Backbone> {
+  const shipped = ({ backbone, card }: JeiDnnWeights): Backbone => ({
+    tensors: backbone,
+    ...(card.backbone === undefined ? {} : { origin: card.backbone }),
+  });
+  if (path === undefined) return shipped(await readWeights());
   if (!existsSync(path)) throw new UserError(`no backbone in '${path}': no such file`);
   const file = await readSafetensors(path);
-  if ('format' in file.metadata) return unpackWeights(file, path).backbone;
+  if ('format' in file.metadata) return shipped(unpackWeights(file, path));
   const own = [...file.tensors].filter(([name]) => name.startsWith('model.'));
   if (own.length === 0) throw new UserError(`'${path}' is neither a weights file nor a training checkpoint`);
-  return new Map(own.map(([name, value]) => [name.slice('model.'.length), value]));
+  const { command, validationAccuracy } = file.metadata;
+  const reached =
+    validationAccuracy && `, accuracy ${(100 * Number(validationAccuracy)).toFixed(2)} % on validation`;
+  return {
+    tensors: new Map(own.map(([name, value]) => [name.slice('model.'.length), value])),
+    ...(command ? { origin: `${command}${reached ?? ''}` } : {}),
+  };
 }
 
 function asShipped(value: NdArray): NdArray {

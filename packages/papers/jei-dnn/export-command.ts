@@ -51,7 +51,7 @@ export const exportCommand = defineCommand({
       const manifest = {
         format: 'working-papers/jei-dnn-segments',
         costWeight,
-        rule: 'R = 1; at each early exit: leave where gate >= R / 2, else R = remaining; keep lists the rows to go on with',
+        rule: `R = 1; at each early exit: leave where gate >= ${weights.rule === 'joint' ? 'R / 2' : '1 / 2'}, else R = remaining; keep lists the rows to go on with`,
         preprocessing: {
           size: imageSize,
           channels: 'RGB',

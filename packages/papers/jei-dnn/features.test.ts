@@ -11,7 +11,8 @@ import { concat, type NdArray, ndarray, openDevice, toNumbers } from '@working-p
 import { collate, examples } from './backbone.ts';
 import { loadFeatures, tensorsHash } from './features.ts';
 import { JeiDnn } from './model.ts';
-import { initialExits, trainExits } from './train.ts';
+import { trainExits } from './train.ts';
+import { initialExits } from './training.ts';
 
 const device = await openDevice({ threads: 1 });
 after(() => device.close());

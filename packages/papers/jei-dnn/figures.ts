@@ -1,19 +1,7 @@
-/** Plots and tables of the report. */
+/** Plots of the report. */
 
-import { accuracyAtCost } from '@working-papers/metrics/curves';
-import { full, independent, type Point, type SeedResult, sequential, varied } from './bench.ts';
-import {
-  curve,
-  type Figure,
-  type Measured,
-  mean,
-  method,
-  percent,
-  served,
-  signed,
-  type Table,
-  warmupThresholds,
-} from './results.ts';
+import { full, independent, type Point, type SeedResult, sequential, served, varied } from './bench.ts';
+import { asServed, type Figure, mean, method, warmupThresholds } from './results.ts';
 import type { Timing } from './timing.ts';
 
 /** Settings are the same for every seed: a point each, with the seeds' range of accuracy. */
@@ -30,7 +18,7 @@ function seedMeans(seeds: readonly SeedResult[], name: string) {
   });
 }
 
-function curvePoints(seeds: readonly SeedResult[], name: string): Point[][] {
+export function curvePoints(seeds: readonly SeedResult[], name: string): Point[][] {
   return (seeds[0]!.methods[name] ?? []).map((_, i) => seeds.map((seed) => seed.methods[name]![i]!));
 }
 
@@ -57,7 +45,7 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
       x: cost,
       y: accuracy,
       series: [
-        ...series([method, 'Gates only'], 'method'),
+        ...series([served, method, 'Gates only on errors', 'Gates only'], 'method'),
         ...series(
           [...warmupThresholds.slice(0, 1), 'Separate IMs, max-p', 'BoostedNet, max-p', 'L2W-DEN, max-p'],
           'baseline',
@@ -77,11 +65,13 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
           [
             'JEI-DNN, released weighting',
             'JEI-DNN, plain P',
+            'JEI-DNN, released targets',
             'JEI-DNN, gates see max p only',
             'JEI-DNN, w⁺ = 1',
             sequential,
             independent,
             varied,
+            'Gates only, advantage of cross-entropy',
           ],
           'baseline',
         ),
@@ -89,9 +79,9 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
     },
   ];
   for (const batchSize of [...new Set(timings.map((timing) => timing.batchSize))]) {
-    const mine = served(timings, batchSize);
+    const mine = asServed(timings, batchSize);
     const at = new Map(
-      seedMeans(seeds, method).map((point, i) => [seeds[0]!.methods[method]![i]!.setting, point.y]),
+      seedMeans(seeds, served).map((point, i) => [seeds[0]!.methods[served]![i]!.setting, point.y]),
     );
     const measured = mine.flatMap(({ costWeight, ratio }) => {
       const y = at.get(costWeight);
@@ -105,207 +95,10 @@ export function figuresOf(seeds: readonly SeedResult[], timings: readonly Timing
       x: { label: 'Time', unit: 'of the full network' },
       y: accuracy,
       series: [
-        { name: method, role: 'method', points: byCost(measured) },
+        { name: served, role: 'method', points: byCost(measured) },
         { name: full, role: 'reference', points: [whole] },
       ],
     });
   }
   return all;
-}
-
-export function tablesOf({ seeds, timings, settings }: Measured): Table[] {
-  const { costs } = settings;
-  const cell = (values: readonly (number | null)[], format: (value: number) => string) => {
-    const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
-    return known.length > 0 ? format(mean(known)) : 'none';
-  };
-  const names = Object.keys(seeds[0]!.methods);
-  const at = (name: string, cost: number) =>
-    cell(
-      seeds.map((seed) => accuracyAtCost(curve(seed, name), cost) ?? null),
-      (value) => (100 * value).toFixed(2),
-    );
-  const columns = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-  const list: Table[] = [
-    {
-      title: `Test accuracy in % at a cost, as a share of the full network's, which has ${percent(mean(seeds.map(({ fullAccuracy }) => fullAccuracy)))} at 1 (mean over seeds)`,
-      columns: ['Method', ...columns.map((cost) => cost.toFixed(1))],
-      rows: names.map((name) => [name, ...columns.map((cost) => at(name, cost))]),
-    },
-    {
-      title: 'JEI-DNN for each cost weight λ (test set, mean over seeds)',
-      columns: [
-        'λ',
-        'Cost',
-        'Accuracy %',
-        'ECE %',
-        'Overconfidence %',
-        'Selection gap (nats)',
-        'Regret: gates',
-        'max p',
-        'entropy',
-      ],
-      rows: settings.costWeights.map((costWeight, i) => {
-        const same = seeds.map((seed) => seed.methods[method]![i]!);
-        const details = seeds.map((seed) => seed.details[i]!);
-        const regretOf = (rule: 'gates' | 'maxP' | 'entropy') =>
-          cell(
-            details.map(({ regret }) => regret.own[rule]),
-            (v) => v.toFixed(3),
-          );
-        return [
-          String(costWeight),
-          cell(
-            same.map((p) => p.cost),
-            (v) => v.toFixed(3),
-          ),
-          cell(
-            same.map((p) => p.accuracy),
-            (v) => (100 * v).toFixed(2),
-          ),
-          cell(
-            same.map((p) => p.ece),
-            (v) => (100 * v).toFixed(2),
-          ),
-          cell(
-            same.map((p) => p.overconfidence),
-            (v) => signed(100 * v, 2),
-          ),
-          cell(
-            details.map(({ gapBefore }) => gapBefore.total),
-            (v) => signed(v),
-          ),
-          regretOf('gates'),
-          regretOf('maxP'),
-          regretOf('entropy'),
-        ];
-      }),
-    },
-    {
-      title: 'Calibration near cost .6: the setting whose cost is nearest, mean over seeds',
-      columns: ['Method', 'Cost', 'Accuracy %', 'ECE %', 'Overconfidence %'],
-      rows: names.map((name) => {
-        const nearest = seeds.map((seed) =>
-          seed.methods[name]!.reduce((a, b) => (Math.abs(b.cost - 0.6) < Math.abs(a.cost - 0.6) ? b : a)),
-        );
-        return [
-          name,
-          cell(
-            nearest.map((p) => p.cost),
-            (v) => v.toFixed(3),
-          ),
-          cell(
-            nearest.map((p) => p.accuracy),
-            (v) => (100 * v).toFixed(2),
-          ),
-          cell(
-            nearest.map((p) => p.ece),
-            (v) => (100 * v).toFixed(2),
-          ),
-          cell(
-            nearest.map((p) => p.overconfidence),
-            (v) => signed(100 * v, 2),
-          ),
-        ];
-      }),
-    },
-    {
-      title:
-        'Conformal sets of JEI-DNN: mean size at the largest α with fewer than 5 % misses (miss rate in %)',
-      columns: ['λ', 'general', 'IM', 'strict', 'all'],
-      rows: settings.costWeights.map((costWeight, i) => [
-        String(costWeight),
-        ...(['general', 'exit', 'strict', 'all'] as const).map((variant) => {
-          const found = seeds.flatMap((seed) =>
-            seed.details[i]!.conformal.filter((each) => each.variant === variant),
-          );
-          const size = cell(
-            found.map((each) => each.size),
-            (v) => v.toFixed(2),
-          );
-          return size === 'none'
-            ? 'none'
-            : `${size} (${cell(
-                found.map((each) => each.missRate),
-                (v) => (100 * v).toFixed(1),
-              )})`;
-        }),
-      ]),
-    },
-  ];
-  const central = nearestIndex(seeds, 0.6);
-  list.push({
-    title: `The exits at λ = ${settings.costWeights[central]} (test set, mean over seeds)`,
-    columns: [
-      'Exit',
-      'c',
-      'Share %',
-      'Accuracy on those that leave %',
-      'Accuracy on all %',
-      'Overconfidence on those that leave %',
-      'Warm-up IM on all %',
-    ],
-    rows: costs.map((cost, l) => {
-      const exits = seeds.map((seed) => seed.details[central]!.exits[l]!);
-      const warm = seeds.map((seed) => seed.exitAccuracy['Warm-up IMs']?.[l] ?? null);
-      const hundred = (v: number) => (100 * v).toFixed(1);
-      return [
-        l + 1,
-        cost.toFixed(3),
-        cell(
-          exits.map((e) => e.share),
-          hundred,
-        ),
-        cell(
-          exits.map((e) => e.accuracyExited),
-          hundred,
-        ),
-        cell(
-          exits.map((e) => e.accuracyAll),
-          hundred,
-        ),
-        cell(
-          exits.map((e) => e.overconfidenceExited),
-          (v) => signed(100 * v, 1),
-        ),
-        l === costs.length - 1 ? 'frozen' : cell(warm, hundred),
-      ];
-    }),
-  });
-  if (timings.length > 0) {
-    list.push({
-      title: 'Time on the CPU, early exit over full network (medians of pairs)',
-      columns: [
-        'Batch',
-        'λ',
-        'Compaction',
-        'Graphs',
-        'Full ms/picture',
-        'Early ms/picture',
-        'Ratio',
-        'Quartiles',
-        'Cost',
-        'Efficiency',
-      ],
-      rows: timings.map((t) => [
-        t.batchSize,
-        String(t.costWeight),
-        t.compaction ? 'on' : 'off',
-        t.graphs,
-        t.full.toFixed(3),
-        t.early.toFixed(3),
-        t.ratio.toFixed(3),
-        `${t.ratioLow.toFixed(2)}–${t.ratioHigh.toFixed(2)}`,
-        t.cost.toFixed(3),
-        t.efficiency.toFixed(2),
-      ]),
-    });
-  }
-  return list;
-}
-
-/** The λ whose mean cost is nearest to `cost`. */
-function nearestIndex(seeds: readonly SeedResult[], cost: number): number {
-  const costs = curvePoints(seeds, method).map((same) => Math.abs(mean(same.map((p) => p.cost)) - cost));
-  return costs.indexOf(Math.min(...costs));
 }

@@ -24,6 +24,9 @@ export interface EarlyExitBackbone extends Module {
   readonly head: Layer;
 }
 
+/** How many numbers a gate sees. */
+export const gateInputCount = 4;
+
 /** Below it p·ln p is 0 in float32, and its logarithm is still finite: so 0·ln 0 = 0. */
 const smallest = 1e-37;
 
@@ -47,17 +50,29 @@ export function gateFeatures(p: Tensor): Tensor {
 }
 
 /**
- * P(E = l | x) for every exit from the gates' g [N, L−1]: P_l = max(0, min(g_l, 1 − Σ_{j<l} g_j)), and what is left
- * for the last exit. [N, L], each row sums to 1
+ * P(E = l | x) for every exit from the gates' g [N, L−1], and what is left for the last exit. [N, L], each row sums
+ * to 1. `joint`, the paper's: g_l is the share of all samples that leave at l, P_l = max(0, min(g_l, 1 − Σ_{j<l} g_j)).
+ * `independent`: g_l is the share of those that are still there, P_l = g_l Π_{j<l} (1 − g_j).
  */
-export function exitDistribution(g: Tensor): Tensor {
+export function exitDistribution(g: Tensor, rule: ExitRule = 'joint'): Tensor {
+  if (rule === 'independent') {
+    const shares: Tensor[] = [];
+    let left: Tensor | undefined;
+    for (let l = 0; l < g.size(1); l++) {
+      const here = g.slice(1, l, l + 1);
+      shares.push(left ? left.mul(here) : here);
+      const stay = here.neg().add(1);
+      left = left ? left.mul(stay) : stay;
+    }
+    return concat([...shares, left!], 1);
+  }
   const left = g.cumSum(1, { exclusive: true }).neg().add(1);
   const early = g.minimum(left).maximum(0);
   const last = early.sum(1, { keepDims: true }).neg().add(1).maximum(0);
   return concat([early, last], 1);
 }
 
-/** When to leave at exit l: `joint` compares g_l with what earlier gates left, as training does; see `takesExit`. */
+/** What g_l means and so when to leave at exit l: see `exitDistribution` and `takesExit`. */
 export type ExitRule = 'joint' | 'independent';
 
 /**
@@ -103,7 +118,7 @@ export function exitOf(g: ArrayLike<number>, rule: ExitRule = 'joint', threshold
 
 /** p of an IM, [N, K] → the logit of its gate, [N, 1]. The gate does not reach into the IM: p counts as a constant. */
 export class Gate extends Module implements Layer {
-  readonly linear = new Linear(4, 1);
+  readonly linear = new Linear(gateInputCount, 1);
 
   forward(p: Tensor): Tensor {
     return this.linear.forward(gateFeatures(p.stopGradient()));

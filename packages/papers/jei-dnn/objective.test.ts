@@ -14,6 +14,7 @@ import {
 } from '@working-papers/tensor';
 import { exitDistribution, gateFeatures } from './model.ts';
 import {
+  advantages,
   bestExit,
   exitWeights,
   gateTargets,
@@ -156,21 +157,52 @@ test('targets: λ = 0 takes the least loss, a huge λ the first exit, and the la
     [1, 2, 3],
     [2, 1, 3],
   ]);
-  const costs = [0.2, 0.5, 1];
-  const price = (costWeight: number) =>
-    constant(
-      ndarray(
-        costs.map((cost) => costWeight * cost),
-        [3],
-      ),
-    );
-  const free = bestExit(ce, price(0));
-  const dear = bestExit(ce, price(1e6));
-  const found = await evaluate({ free, dear, targets: gateTargets(free, 2), shut: gateTargets(dear, 2) });
+  const costs = constant(ndarray([0.2, 0.5, 1], [3]));
+  const free = bestExit(ce);
+  const dear = bestExit(ce.add(costs.mul(1e6)));
+  const found = await evaluate({
+    free,
+    dear,
+    exact: gateTargets(free, 2, 'exact'),
+    cumulative: gateTargets(free, 2, 'cumulative'),
+    open: gateTargets(dear, 2, 'cumulative'),
+    first: gateTargets(dear, 2, 'exact'),
+  });
   assert.deepEqual(found.free, [2, 0, 1]);
   assert.deepEqual(found.dear, [0, 0, 0]);
-  assert.deepEqual(found.targets, [0, 0, 1, 1, 0, 1]);
-  assert.deepEqual(found.shut, [1, 1, 1, 1, 1, 1]);
+  assert.deepEqual(found.exact, [0, 0, 1, 0, 0, 1]);
+  assert.deepEqual(found.cumulative, [0, 0, 1, 1, 0, 1]);
+  assert.deepEqual(found.open, [1, 1, 1, 1, 1, 1]);
+  assert.deepEqual(found.first, [1, 0, 1, 0, 1, 0]);
+});
+
+test('advantages: going on is priced by the first later gate that opens, or by the end', async () => {
+  const price = matrix([
+    [5, 3, 2, 7],
+    [5, 3, 2, 7],
+    [5, 3, 2, 7],
+  ]);
+  const g = matrix([
+    [0.9, 0.1, 0.1], // nobody leaves later: 7
+    [0.1, 0.2, 0.5], // exit 3 takes it: 2
+    [0.1, 0.8, 0.9], // exit 2 takes it: 3
+  ]);
+  const { found } = await evaluate({ found: advantages(price, g) });
+  assert.deepEqual(found, [2, 4, 5, -3, -1, 5, -2, -1, 5]);
+});
+
+test('both exit distributions are shares that sum to one; the independent one is of those still there', async () => {
+  const g = matrix([
+    [0.5, 0.5, 0.25],
+    [0.75, 0.5, 1],
+    [0, 1, 0.5],
+  ]);
+  const { joint, independent } = await evaluate({
+    joint: exitDistribution(g),
+    independent: exitDistribution(g, 'independent'),
+  });
+  assert.deepEqual(joint, [0.5, 0.5, 0, 0, 0.75, 0.25, 0, 0, 0, 1, 0, 0]);
+  assert.deepEqual(independent, [0.5, 0.25, 0.0625, 0.1875, 0.75, 0.125, 0.125, 0, 0, 1, 0, 0]);
 });
 
 test('positive weights are the odds, at most 5, and a gate without positives counts as a tenth of a sample', () => {

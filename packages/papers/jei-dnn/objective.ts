@@ -4,6 +4,7 @@
  */
 
 import { arange, concat, type NdArray, type Tensor, where } from '@working-papers/tensor';
+import type { ExitRule } from './model.ts';
 
 /**
  * How much each exit's cross-entropy counts for a sample, given its exit distribution P:
@@ -29,15 +30,53 @@ export function exitWeights(p: Tensor, ce: Tensor, weighting: Weighting): Tensor
   return share.mul(where(lossless, 0, ratio));
 }
 
-/** The exit that would have been best: argmin_l CE_l + λc_l. CE [..., L], price λc [L] or [..., L] → int64 [...] */
-export function bestExit(ce: Tensor, price: Tensor): Tensor {
-  return ce.add(price).argMin(-1);
+/**
+ * What gates are taught, from what each exit would have cost a sample: its loss + λc.
+ * - `exact`: is exit l the best one? The gates' g are then the P(E = l) that the paper's exit distribution takes them
+ *   for, and the joint rule adds up what excludes each other.
+ * - `cumulative`: is exit l or an earlier one the best? The release's. The joint rule adds up events that contain each
+ *   other, so that samples leave too early.
+ * - `advantage`: is leaving here better than going on, as the later gates stand? Each sample counts by the difference,
+ *   its advantage: cost-sensitive classification of a stopping problem. Ours; independent rule.
+ */
+export const gateTargetKinds = ['advantage', 'exact', 'cumulative'] as const;
+export type GateTargets = (typeof gateTargetKinds)[number];
+
+/** The rule by which gates so taught are to be run. */
+export function ruleOf(targets: GateTargets): ExitRule {
+  return targets === 'advantage' ? 'independent' : 'joint';
 }
 
-/** 1 for each gate from the best exit on, 0 before it; all 0 when the last exit is best. [...] → [..., L−1] */
-export function gateTargets(best: Tensor, gates: number): Tensor {
+/** What a wrong or unsure answer costs a sample: the paper's cross-entropy (nats), or 1 for an error, which is ours. */
+export const exitLosses = ['error', 'cross-entropy'] as const;
+export type ExitLoss = (typeof exitLosses)[number];
+
+/** The exit that would have been best: argmin of loss + λc, [..., L] → int64 [...] */
+export function bestExit(price: Tensor): Tensor {
+  return price.argMin(-1);
+}
+
+/** 1 for the gate at the best exit, or (`cumulative`) for all from there on; all 0 when the last exit is best. [...] → [..., L−1] */
+export function gateTargets(best: Tensor, gates: number, kind: 'exact' | 'cumulative'): Tensor {
   const exits = arange(gates, { dtype: 'int64' });
-  return exits.greaterEqual(best.unsqueeze(-1)).cast('float32');
+  const here = best.unsqueeze(-1);
+  return (kind === 'exact' ? exits.equal(here) : exits.greaterEqual(here)).cast('float32');
+}
+
+/**
+ * A_l: what going on costs more than leaving at l, where "going on" takes the first later gate with g ≥ ½. Price
+ * (loss + λc) [..., L], g [..., L−1] → [..., L−1]; positive where leaving is better.
+ */
+export function advantages(price: Tensor, g: Tensor): Tensor {
+  const exits = price.size(-1);
+  const found: Tensor[] = [];
+  let onward = price.slice(-1, exits - 1, exits);
+  for (let l = exits - 2; l >= 0; l--) {
+    const here = price.slice(-1, l, l + 1);
+    found.unshift(onward.sub(here));
+    onward = where(g.slice(-1, l, l + 1).greaterEqual(0.5), here, onward);
+  }
+  return concat(found, -1);
 }
 
 /** −log p(label) of the last exit beside those of the others: [..., L−1] and [...] → [..., L]. */

@@ -4,65 +4,32 @@
  * crowd is the set trained alone (a test compares), at a small part of the time, since a step's cost is mostly calls.
  */
 
-import type { Weight } from '@working-papers/nn/module';
-import { sgd } from '@working-papers/nn/optimizers';
 import {
   type Compiled,
-  constant,
   type Device,
-  gradients,
   type NdArray,
   ndarray,
-  oneHot,
-  Parameter,
+  type Parameter,
   type Store,
   type Tensor,
-  where,
   zerosArray,
 } from '@working-papers/tensor';
-import type { FeatureLayout } from './features.ts';
-import { exitDistribution, gateFeatures } from './model.ts';
+import { gateInputCount } from './model.ts';
+import { float32 } from './objective.ts';
 import {
-  bestExit,
-  exitWeights,
-  float32,
-  gateTargets,
-  type Weighting,
-  weightings,
-  withLast,
-} from './objective.ts';
+  batchSpec,
+  type ExitTensors,
+  emptyExits,
+  type FeatureBatch,
+  type GraphSettings,
+  type Member,
+  makeState,
+  PopulationGraphs,
+  type State,
+} from './population-graphs.ts';
 
-/** One set's part in the training. */
-export interface Member {
-  /** λ. */
-  readonly costWeight: number;
-  /** How samples are weighted by the gates, or a fixed factor for each early exit's mean cross-entropy. */
-  readonly weighting: Weighting | readonly number[];
-  /** False: the IMs stay as they are, only gates learn. */
-  readonly movesHeads?: boolean;
-  /** An ablation: gates that see the largest probability only. */
-  readonly gateInputs?: 'all' | 'max-p';
-  /** False, an ablation: w⁺ = 1. */
-  readonly balanced?: boolean;
-}
-
-/** IMs and gates under the model's names: `intermediate_heads.0.weight` [K, E_0] ... `gates.0.linear.bias` [1]. */
-export type ExitTensors = ReadonlyMap<string, NdArray>;
-
-export interface PopulationOptions {
+export interface PopulationOptions extends GraphSettings {
   readonly device: Device;
-  readonly layout: FeatureLayout;
-  /** c_l of the L exits, ascending to 1. */
-  readonly costs: readonly number[];
-  readonly members: readonly Member[];
-  readonly batchSize: number;
-}
-
-/** A batch as the graphs take it: `x` [L−1, B, D] padded with zeros to the widest exit. */
-export interface FeatureBatch {
-  readonly x: NdArray;
-  readonly logits: NdArray;
-  readonly labels: NdArray;
 }
 
 /** What each exit says of each sample for each member: sample-major, then member, then exit. */
@@ -79,14 +46,11 @@ type Arrays = { readonly [name: string]: Tensor };
 type Measure = (batch: FeatureBatch) => Promise<{ readonly [K in keyof Measured]: NdArray }>;
 type Run = Compiled<readonly [Arrays, ...Tensor[]], Tensor>;
 
-const momentum = 0.9;
-const weightDecay = 5e-4;
-const gateInputCount = 4;
-
 export class Population {
   readonly members: readonly Member[];
   readonly #options: PopulationOptions;
   readonly #state: State;
+  readonly #graphs: PopulationGraphs;
   readonly #store: Store;
   #heads: Run | undefined;
   #gates: Run | undefined;
@@ -96,6 +60,7 @@ export class Population {
     this.members = options.members;
     this.#options = options;
     this.#state = state;
+    this.#graphs = new PopulationGraphs(options, state);
     this.#store = store;
   }
 
@@ -210,13 +175,18 @@ export class Population {
       const member = this.members[cell % this.members.length]!;
       data[i] = (moving?.[cell] ?? 1) && (member.movesHeads ?? true) ? 1 : 0;
     }
-    this.#heads ??= await this.#compileHeads();
+    this.#heads ??= await this.#compileStep('heads', this.#state.bias.shape as number[], (...inputs) =>
+      this.#graphs.trainHeads(...inputs),
+    );
     return this.#checked(await this.#heads(batch as never, ndarray([rate]), mask), 'IMs');
   }
 
   /** One batch of the gate phase; IMs are left as they are. `positive` [M, L−1] holds w⁺. */
   async trainGates(batch: FeatureBatch, rate: number, positive: NdArray): Promise<Float32Array> {
-    this.#gates ??= await this.#compileGates();
+    const shape = [this.members.length, this.#options.costs.length - 1];
+    this.#gates ??= await this.#compileStep('gates', shape, (...inputs) =>
+      this.#graphs.trainGates(...inputs),
+    );
     return this.#checked(await this.#gates(batch as never, ndarray([rate]), positive), 'gates');
   }
 
@@ -235,7 +205,11 @@ export class Population {
     const size = batch.labels.shape[0]!;
     let run = this.#measure.get(size);
     if (!run) {
-      run = (await this.#options.device.compile((inputs) => this.#exits(inputs as never, size).measured, {
+      const measured = (inputs: Arrays) => {
+        const { gates, ce, correct } = this.#graphs.exits(inputs as never, size);
+        return { gates, crossEntropy: ce, correct };
+      };
+      run = (await this.#options.device.compile(measured, {
         inputs: [batchSpec(this.#options.layout, size)] as const,
         store: this.#store,
         name: 'measure',
@@ -246,189 +220,24 @@ export class Population {
     return { gates: float32(gates), crossEntropy: float32(crossEntropy), correct: float32(correct) };
   }
 
-  /** All exits of a batch for all members; small tensors are [B, M, exits]. */
-  #exits(batch: { x: Tensor; logits: Tensor; labels: Tensor }, size: number) {
-    const { widths, classes } = this.#options.layout;
-    const [exits, members] = [widths.length, this.members.length];
-    const { weight, bias, gateWeight, gateBias } = this.#state;
-    const logits = batch.x.matmul(weight).add(bias).reshape([exits, size, members, classes]);
-    const logs = logits.logSoftmax();
-    const label = oneHot(batch.labels, classes); // (B, K)
-    const early = logs.mul(label.unsqueeze(1)).sum(-1).neg(); // (L−1, B, M)
-    const last = batch.logits.logSoftmax().mul(label).sum(-1).neg(); // (B)
-    const everyone = (x: Tensor) => x.unsqueeze(1).expand([size, members]); // (B) → (B, M)
-    const ce = withLast(early.transpose([1, 2, 0]), everyone(last)); // (B, M, L)
-
-    const p = logs.stopGradient().exp();
-    const inputs = gateFeatures(p.reshape([exits * size * members, classes]))
-      .reshape([exits, size, members, gateInputCount])
-      .mul(this.#gateInputMask());
-    const gateLogits = inputs.mul(gateWeight).sum(-1).add(gateBias).transpose([1, 2, 0]); // (B, M, L−1)
-    const gates = gateLogits.sigmoid();
-
-    const hits = logits
-      .argMax(-1)
-      .transpose([1, 2, 0])
-      .equal(batch.labels.cast('int64').reshape([size, 1, 1]));
-    const lastHits = everyone(batch.logits.argMax(-1).equal(batch.labels.cast('int64')).cast('float32'));
-    const measured = { gates, crossEntropy: ce, correct: withLast(hits.cast('float32'), lastHits) };
-    return { ce, gateLogits, gates, measured };
-  }
-
-  #gateInputMask(): Tensor {
-    const rows = this.members.map(({ gateInputs }) => (gateInputs === 'max-p' ? [1, 0, 0, 0] : [1, 1, 1, 1]));
-    return constant(ndarray(Float32Array.from(rows.flat()), [1, 1, rows.length, gateInputCount]));
-  }
-
-  /** A constant [M, n] from one row a member. */
-  #perMember(row: (member: Member) => readonly number[]): Tensor {
-    const rows = this.members.map((member) => row(member));
-    return constant(ndarray(Float32Array.from(rows.flat()), [rows.length, rows[0]!.length]));
-  }
-
-  #compileHeads(): Promise<Run> {
-    const { device, layout, batchSize: size, costs } = this.#options;
-    const members = this.members.length;
-    const { weight, bias, weightMomentum, biasMomentum } = this.#state;
-    const uses = (weighting: Member['weighting'] | 'fixed') =>
-      this.#perMember((m) => [
-        (typeof m.weighting === 'string' ? m.weighting : 'fixed') === weighting ? 1 : 0,
-      ]);
-    return device.compileStep(
-      (inputs, rate, moving) => {
-        const { ce, gates } = this.#exits(inputs as never, size);
-        const p = exitDistribution(gates.reshape([size * members, costs.length - 1])).reshape(ce.shape);
-        // Every member's samples get its own kind of weight: the other kinds' terms are zero for it.
-        const kinds = weightings.filter((kind) => this.members.some(({ weighting }) => weighting === kind));
-        const terms = kinds.map((kind) => exitWeights(p, ce, kind).mul(uses(kind)));
-        const anyFixed = this.members.some(({ weighting }) => typeof weighting !== 'string');
-        // the mean over L exits is taken below, and a fixed factor means a sum over exits
-        const fixed = this.#perMember(({ weighting }) =>
-          typeof weighting === 'string'
-            ? costs.map(() => 0)
-            : costs.map((_, l) => (weighting[l] ?? 0) * costs.length),
-        );
-        const weights = terms.reduce<Tensor | undefined>((a, b) => (a ? a.add(b) : b), undefined);
-        const all = anyFixed ? (weights ? weights.add(fixed) : fixed) : weights!;
-        const losses = all.mul(ce).mean([0, 2]); // (M)
-        const [gw, gb] = gradients(losses.sum(), [weight, bias]) as [Tensor, Tensor];
-        const updates = update(
-          [
-            { name: 'weight', value: weight, gradient: gw, buffer: weightMomentum },
-            { name: 'bias', value: bias, gradient: gb, buffer: biasMomentum },
-          ],
-          rate,
-        );
-        const free = moving.greater(0);
-        for (const [parameter, value] of updates) updates.set(parameter, where(free, value, parameter));
-        return { outputs: losses, updates };
-      },
-      {
-        inputs: [batchSpec(layout, size), { shape: [1] }, { shape: bias.shape as number[] }] as const,
-        store: this.#store,
-        name: 'heads',
-      },
-    ) as unknown as Promise<Run>;
-  }
-
-  #compileGates(): Promise<Run> {
-    const { device, layout, batchSize: size, costs } = this.#options;
-    const gateCount = costs.length - 1;
-    const { gateWeight, gateBias, gateWeightMomentum, gateBiasMomentum } = this.#state;
-    return device.compileStep(
-      (inputs, rate, positive) => {
-        const { ce, gateLogits } = this.#exits(inputs as never, size);
-        const price = this.#perMember(({ costWeight }) => costs.map((cost) => costWeight * cost)); // λc (M, L)
-        const targets = gateTargets(bestExit(ce.stopGradient(), price), gateCount);
-        const yes = targets.mul(gateLogits.neg().softplus()).mul(positive);
-        const no = targets.neg().add(1).mul(gateLogits.softplus());
-        const losses = yes.add(no).mean([0, 2]); // (M)
-        const [gw, gb] = gradients(losses.sum(), [gateWeight, gateBias]) as [Tensor, Tensor];
-        const updates = update(
-          [
-            { name: 'weight', value: gateWeight, gradient: gw, buffer: gateWeightMomentum },
-            { name: 'bias', value: gateBias, gradient: gb, buffer: gateBiasMomentum },
-          ],
-          rate,
-        );
-        return { outputs: losses, updates };
-      },
-      {
-        inputs: [
-          batchSpec(layout, size),
-          { shape: [1] },
-          { shape: [this.members.length, gateCount] },
-        ] as const,
-        store: this.#store,
-        name: 'gates',
-      },
-    ) as unknown as Promise<Run>;
+  /** `extra` is the shape of what the step takes beside a batch and a rate. */
+  #compileStep(
+    name: string,
+    extra: readonly number[],
+    step: (
+      ...inputs: Parameters<PopulationGraphs['trainGates']>
+    ) => ReturnType<PopulationGraphs['trainGates']>,
+  ): Promise<Run> {
+    const { device, layout, batchSize } = this.#options;
+    return device.compileStep((batch, rate, other) => step(batch as never, rate as Tensor, other as Tensor), {
+      inputs: [batchSpec(layout, batchSize), { shape: [1] }, { shape: extra }] as const,
+      store: this.#store,
+      name,
+    }) as unknown as Promise<Run>;
   }
 
   async dispose(): Promise<void> {
     for (const run of [this.#heads, this.#gates, ...this.#measure.values()]) await run?.dispose();
     await this.#store.dispose();
   }
-}
-
-interface State {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  readonly gateWeight: Parameter;
-  readonly gateBias: Parameter;
-  readonly weightMomentum: Parameter;
-  readonly biasMomentum: Parameter;
-  readonly gateWeightMomentum: Parameter;
-  readonly gateBiasMomentum: Parameter;
-  readonly [name: string]: Parameter;
-}
-
-/** Padded to the widest exit: a zero feature gives its weight a zero gradient, so what is padded stays zero. */
-function makeState({ widths, classes }: FeatureLayout, members: number): State {
-  const exits = widths.length;
-  const weight = [exits, Math.max(...widths), members * classes];
-  const bias = [exits, 1, members * classes];
-  const gateWeight = [exits, 1, members, gateInputCount];
-  const gateBias = [exits, 1, members];
-  return {
-    weight: new Parameter(weight),
-    bias: new Parameter(bias),
-    gateWeight: new Parameter(gateWeight),
-    gateBias: new Parameter(gateBias),
-    weightMomentum: new Parameter(weight),
-    biasMomentum: new Parameter(bias),
-    gateWeightMomentum: new Parameter(gateWeight),
-    gateBiasMomentum: new Parameter(gateBias),
-  };
-}
-
-function update(
-  moved: readonly { name: string; value: Parameter; gradient: Tensor; buffer: Parameter }[],
-  rate: Tensor,
-): Map<Parameter, Tensor> {
-  return sgd({ momentum, weightDecay }).update(
-    moved.map(({ name, value, gradient }) => ({ name, weight: value as Weight, gradient })),
-    new Map(moved.map(({ name, buffer }) => [`${name}.momentum_buffer`, buffer as Weight])),
-    rate,
-  );
-}
-
-function batchSpec({ widths, classes }: FeatureLayout, size: number) {
-  return {
-    x: { shape: [widths.length, size, Math.max(...widths)] },
-    logits: { shape: [size, classes] },
-    labels: { shape: [size], dtype: 'int32' as const },
-  };
-}
-
-/** Zeros in the shapes of one set of IMs and gates. */
-export function emptyExits({ widths, classes }: FeatureLayout): Map<string, NdArray> {
-  return new Map(
-    widths.flatMap((width, l) => [
-      [`intermediate_heads.${l}.weight`, zerosArray([classes, width])] as const,
-      [`intermediate_heads.${l}.bias`, zerosArray([classes])] as const,
-      [`gates.${l}.linear.weight`, zerosArray([1, gateInputCount])] as const,
-      [`gates.${l}.linear.bias`, zerosArray([1])] as const,
-    ]),
-  );
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Point, SeedResult } from './bench.ts';
-import { independent, oracle, sequential, variants, varied } from './bench.ts';
+import { forms, independent, oracle, sequential, variants, varied } from './bench.ts';
 import { advantage } from './claims.ts';
 import { readmeMarkers, reportMarkdown, withReport, withResults } from './report.ts';
 import type { Results } from './results.ts';
@@ -30,10 +30,10 @@ function seedResult(gain: number, joint: number): SeedResult {
   const methods: Record<string, Point[]> = Object.fromEntries(names.map((name) => [name, line(0)]));
   for (const name of [...Object.keys(variants), sequential, independent, varied, oracle])
     methods[name] = line(gain);
-  methods['JEI-DNN'] = line(gain + joint);
+  for (const form of Object.keys(forms)) methods[form] = line(gain + joint);
   const gap = { total: 0.02, exits: [0.02, 0.02] };
   const regrets = { gates: 0.1, maxP: 0.2, entropy: 0.3 };
-  const details = costWeights.map((costWeight) => ({
+  const each = costWeights.map((costWeight) => ({
     costWeight,
     epoch: 1,
     exits: [0.4, 0.7, 1].map(() => ({
@@ -53,7 +53,7 @@ function seedResult(gain: number, joint: number): SeedResult {
     fullEce: 0.02,
     exitAccuracy: { 'Warm-up IMs': [0.5, 0.6] },
     methods,
-    details,
+    details: { 'JEI-DNN': each, 'JEI-DNN on errors': each },
   };
 }
 
@@ -63,7 +63,7 @@ const measured = (seeds: SeedResult[], efficiency = 0.8) => ({
   machine: { cpu: 'a processor', cores: 2, memoryGiB: 8, system: 'linux x64' },
   versions: {},
   settings: {
-    costWeights,
+    costWeights: { error: costWeights, 'cross-entropy': costWeights },
     epochs: 15,
     warmupEpochs: 6,
     pictures: { train: 3, validation: 2, test: 1 },
@@ -107,7 +107,10 @@ test('verdicts follow from the figures alone', () => {
 });
 
 test('every table row has a cell a column, and no figure is NaN', () => {
-  const { report } = withReport(measured([seedResult(0.02, 0), seedResult(0.01, 0)]));
+  const timed = measured([seedResult(0.02, 0), seedResult(0.01, 0)]);
+  // a λ that saves nothing has no efficiency
+  const none = timed.timings.map((timing) => ({ ...timing, costWeight: 0.1, cost: 1, efficiency: null }));
+  const { report } = withReport({ ...timed, timings: [...timed.timings, ...none] });
   for (const { columns, rows, title } of report.tables)
     for (const row of rows) assert.equal(row.length, columns.length, title);
   assert.doesNotMatch(JSON.stringify(report), /NaN|Infinity|undefined/);

@@ -1,8 +1,9 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
 import { claimsOf } from './claims.ts';
-import { figuresOf, tablesOf } from './figures.ts';
+import { figuresOf } from './figures.ts';
 import type { Measured, Report, Results, Table } from './results.ts';
+import { tablesOf } from './tables.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
 export function withReport(measured: Measured): Results {

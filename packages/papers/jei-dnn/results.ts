@@ -2,13 +2,13 @@
 
 import type { CurvePoint } from '@working-papers/metrics/curves';
 import type { RunManifest } from '@working-papers/paper/manifest';
-import type { SeedResult } from './bench.ts';
+import type { CostWeights, SeedResult } from './bench.ts';
 import type { Timing } from './timing.ts';
 
 /** `results.json`. */
 export interface Results extends RunManifest {
   readonly settings: {
-    readonly costWeights: readonly number[];
+    readonly costWeights: CostWeights;
     readonly epochs: number;
     readonly warmupEpochs: number;
     readonly pictures: { readonly train: number; readonly validation: number; readonly test: number };
@@ -100,7 +100,7 @@ export function curve(seed: SeedResult, name: string): readonly CurvePoint[] {
  * Timings as the runner serves a batch of this size: in the single graph that takes answered pictures out by itself,
  * or over most graphs where that was not measured.
  */
-export function served(timings: readonly Timing[], batchSize: number): readonly Timing[] {
+export function asServed(timings: readonly Timing[], batchSize: number): readonly Timing[] {
   const same = timings.filter((timing) => timing.batchSize === batchSize && timing.compaction);
   const counts = same.map(({ graphs }) => graphs);
   const graphs = counts.includes(1) ? 1 : Math.max(...counts);

@@ -33,8 +33,8 @@ export const runCommand = defineCommand({
     rule: {
       type: 'string',
       choices: ['joint', 'independent'],
-      default: 'joint',
-      description: 'leave at g ≥ τR as trained, or at g ≥ τ whatever earlier gates said',
+      description:
+        'leave at g ≥ τR, R what earlier gates left of 1, or at g ≥ τ; default the one that the weights were trained for',
     },
     threshold: {
       type: 'number',
@@ -60,13 +60,14 @@ export const runCommand = defineCommand({
   },
   examples: [
     'wp run jei-dnn cat.jpg',
-    'wp run jei-dnn *.jpg --cost-weight 1 --json',
+    'wp run jei-dnn *.jpg --cost-weight 0.8 --json',
     'wp run jei-dnn cat.jpg --no-gates',
   ],
   async execute({ positionals, options, output, signal }) {
-    const { rule, threshold, gates, device: provider, threads } = options;
+    const { threshold, gates, device: provider, threads } = options;
     const wp = await engine();
     const weights = await wp.readWeights(options.weights);
+    const rule = options.rule ?? weights.rule;
     const { pictures, failures } = await readPictures(positionals, wp, signal);
     if (pictures.length === 0) throw new UserError(describe(failures, positionals.length));
 

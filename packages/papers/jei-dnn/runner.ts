@@ -10,7 +10,7 @@ import type { Compiled, Device, DeviceArray, NdArray, Tensor } from '@working-pa
 import { Answers, type RunResult } from './answers.ts';
 import { compileWhole, type Effort, effortFor, effortOf, type Whole, worthCompacting } from './compaction.ts';
 import { type ExitCosts, exitCosts } from './cost.ts';
-import { type ExitRule, type JeiDnn, takesExit } from './model.ts';
+import { type ExitRule, exitBound, type JeiDnn } from './model.ts';
 import { compileSegment, groupExits, planSegments, type Segment, type SegmentWeights } from './segments.ts';
 
 export interface RunOptions {
@@ -112,7 +112,7 @@ export class EarlyExitRunner {
     if (!(threshold >= 0 && threshold <= 1)) throw new RangeError(`threshold ${threshold} is not in 0 to 1`);
     const count = images.shape[0]!;
     const { classes } = this.model.backbone;
-    const answers = new Answers(count, classes, (g, r) => takesExit(g, r, rule, threshold));
+    const answers = new Answers(count, classes, exitBound(rule, threshold));
     const size = count === 0 ? 0 : images.data.length / count;
     for (let start = 0; start < count; start += batchSize) {
       const end = Math.min(count, start + batchSize);

@@ -6,8 +6,8 @@ import { loadStateDict } from '@working-papers/nn/module';
 import type { Device, NdArray } from '@working-papers/tensor';
 import { collate, examples } from './backbone.ts';
 import { meanCost } from './cost.ts';
-import { JeiDnn } from './model.ts';
-import type { ExitTensors } from './population.ts';
+import { type ExitRule, JeiDnn } from './model.ts';
+import type { ExitTensors } from './population-graphs.ts';
 import { openRunner, type RunOptions } from './runner.ts';
 
 /** Medians over pairs of runs, one of each kind on the same pictures, in alternating order. */
@@ -26,8 +26,8 @@ export interface Timing {
   readonly ratioHigh: number;
   /** Mean c of the exits taken on these pictures. */
   readonly cost: number;
-  /** (1 − ratio) / (1 − cost): time saved over multiply–adds saved. */
-  readonly efficiency: number;
+  /** (1 − ratio) / (1 − cost): time saved over multiply–adds saved; null where next to nothing is saved. */
+  readonly efficiency: number | null;
 }
 
 export interface TimingOptions {
@@ -35,6 +35,8 @@ export interface TimingOptions {
   /** Under the backbone's own names. */
   readonly backbone: ReadonlyMap<string, NdArray>;
   readonly exits: readonly { readonly costWeight: number; readonly tensors: ExitTensors }[];
+  /** The rule that the gates were trained for. */
+  readonly rule: ExitRule;
   readonly pictures: Cifar10Split;
   readonly batchSize: number;
   /** Pairs of runs; each has its own pictures as far as there are any. */
@@ -83,7 +85,7 @@ export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
         const result = await runner.run(images, kind);
         return { ms: performance.now() - start, result };
       };
-      const [whole, early]: RunOptions[] = [{ gates: false }, { compaction }];
+      const [whole, early]: RunOptions[] = [{ gates: false }, { compaction, rule: options.rule }];
       const warm = await batch(0);
       for (let i = 0; i < 2; i++) for (const kind of [whole!, early!]) await run(warm, kind);
       const found: { full: number; early: number; cost: number }[] = [];
@@ -111,7 +113,7 @@ export async function measureTimes(options: TimingOptions): Promise<Timing[]> {
         ratioLow: ratios[Math.floor(pairs / 4)]!,
         ratioHigh: ratios[Math.min(pairs - 1, Math.floor((3 * pairs) / 4))]!,
         cost,
-        efficiency: (1 - ratio) / (1 - cost),
+        efficiency: cost > 0.999 ? null : (1 - ratio) / (1 - cost),
       });
     }
   } finally {

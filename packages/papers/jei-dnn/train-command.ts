@@ -2,35 +2,25 @@
 
 import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
+import type { JeiDnnWeights } from './weights.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
-const engine = async () => {
-  const [tensor, cifar, safetensors, files, manifest, backbone, experiment, features, train, weights] =
-    await Promise.all([
-      import('@working-papers/tensor'),
-      import('@working-papers/nn/cifar10'),
-      import('@working-papers/nn/safetensors-file'),
-      import('node:fs/promises'),
-      import('@working-papers/paper/manifest'),
-      import('./backbone.ts'),
-      import('./experiment.ts'),
-      import('./features.ts'),
-      import('./train.ts'),
-      import('./weights.ts'),
-    ]);
-  return {
-    ...tensor,
-    ...cifar,
-    ...safetensors,
-    mkdir: files.mkdir,
-    ...manifest,
-    ...backbone,
-    ...experiment,
-    ...features,
-    ...train,
-    ...weights,
-  };
-};
+const engine = async () => ({
+  ...(await import('@working-papers/tensor')),
+  ...(await import('@working-papers/nn/cifar10')),
+  ...(await import('@working-papers/nn/safetensors-file')),
+  mkdir: (await import('node:fs/promises')).mkdir,
+  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('./backbone.ts')),
+  ...(await import('./experiment.ts')),
+  ...(await import('./features.ts')),
+  ...(await import('./objective.ts')),
+  ...(await import('./warmup.ts')),
+  ...(await import('./train.ts')),
+  ...(await import('./weights.ts')),
+  ...(await import('@working-papers/paper/files')),
+  ...(await import('./card.ts')),
+});
 
 export const train = defineCommand({
   summary: 'train the backbone, then classifiers and gates for every cost weight',
@@ -43,7 +33,7 @@ export const train = defineCommand({
     },
     costWeights: {
       type: 'string',
-      description: 'λ, several with commas between; default ten from 0.01 to 2',
+      description: 'λ, several with commas between; default eleven that spread over the costs',
     },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same weights' },
     epochs: { type: 'integer', min: 1, default: 15, description: 'of IMs and gates' },
@@ -56,15 +46,29 @@ export const train = defineCommand({
     },
     weighting: {
       type: 'string',
-      choices: ['stopgrad', 'released', 'plain P'],
-      default: 'stopgrad',
-      description: 'how gates weight the IMs; released: as the authors’ code, which cancels',
+      choices: ['plain P', 'stopgrad', 'released'],
+      default: 'plain P',
+      description:
+        'how gates weight the IMs: P itself, the paper’s ratio, or the ratio as in the authors’ code, which cancels',
+    },
+    targets: {
+      type: 'string',
+      choices: ['advantage', 'exact', 'cumulative'],
+      default: 'advantage',
+      description:
+        'what gates learn: is leaving better than going on (ours), is this the best exit (the paper), is it this or an earlier one (the authors’ code)',
+    },
+    loss: {
+      type: 'string',
+      choices: ['error', 'cross-entropy'],
+      default: 'error',
+      description: 'what gates weigh cost against: errors (ours), or cross-entropy (the paper)',
     },
     select: {
       type: 'string',
       choices: ['best', 'last'],
-      default: 'best',
-      description: 'keep the best epoch on validation, or the last as the release does',
+      description:
+        'the epoch to keep: best on validation (default with advantage), or the last as the release',
     },
     out: {
       type: 'string',
@@ -92,8 +96,9 @@ export const train = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    const costWeights = wp.parseCostWeights(options.costWeights);
-    const { out, seed, quick, stage, device: provider, threads, resume } = options;
+    const { out, seed, quick, stage, device: provider, threads, resume, weighting, targets, loss } = options;
+    const costWeights = wp.parseCostWeights(options.costWeights) ?? wp.defaultCostWeights[loss];
+    const select = options.select === undefined ? {} : { select: options.select };
     await using device = await wp.openDevice({ provider, ...(threads === undefined ? {} : { threads }) });
     const folder = join(out, 'backbone');
     const checkpoint = join(folder, 'checkpoint.safetensors');
@@ -128,7 +133,7 @@ export const train = defineCommand({
     }
 
     const from = options.backbone ?? (existsSync(checkpoint) ? checkpoint : undefined);
-    const backbone = await wp.readBackbone(from);
+    const { tensors: backbone, origin } = await wp.readBackbone(from);
     const experiment = await wp.openExperiment({
       device,
       output,
@@ -164,10 +169,9 @@ export const train = defineCommand({
       return wp.trainExits({
         ...common,
         epochs,
-        members: costWeights.map((costWeight) => ({ costWeight, weighting: options.weighting })),
+        members: costWeights.map((costWeight) => ({ costWeight, weighting, targets, loss, ...select })),
         start: warm.tensors,
         ...(quick ? { turn: 8 } : {}),
-        select: options.select,
         folder: out,
         resume,
         onBatch: (done, total, loss) => bar.update(done / total, noteOf(loss, best)),
@@ -186,10 +190,11 @@ export const train = defineCommand({
     const path = join(out, 'jei-dnn.safetensors');
     const { cifar10Classes } = wp;
     const manifest = wp.runManifest({ from: import.meta.url, seed });
-    const packed = wp.packWeights({
+    const weights: JeiDnnWeights = {
       architecture: { blocksPerStage: 3, widths: [16, 32, 64], classes: cifar10Classes.length },
       imageSize: 32,
       classNames: cifar10Classes,
+      rule: wp.ruleOf(targets),
       exits: cache.widths.map((_, l) => l),
       backbone,
       trained: trained.map(({ member, tensors }) => ({ costWeight: member.costWeight, tensors })),
@@ -199,22 +204,29 @@ export const train = defineCommand({
         machine: `${manifest.machine.cpu}, ${manifest.machine.cores} cores`,
         seed: String(seed),
         data: `CIFAR-10, ${cache.train.length} pictures to train on, ${cache.validation.length} to select on`,
+        backbone:
+          stage === 'heads'
+            ? (origin ?? options.backbone ?? 'a training checkpoint')
+            : `by the same command, accuracy ${show(validationAccuracy)} on validation`,
         backboneHash: hash,
-        weighting: options.weighting,
-        epochs: `${warm.epochs} of warm-up, ${epochs} of gates and IMs in turn, kept by validation CE + cost`,
+        weighting,
+        gates: `targets ${targets}, loss ${loss}`,
+        epochs: `${warm.epochs} of warm-up, ${epochs} of gates and IMs in turn`,
         minutes: minutes.toFixed(1),
         figures: JSON.stringify(rows),
         licence: 'Apache-2.0; trained on CIFAR-10 (Krizhevsky 2009)',
       },
-    });
+    };
+    const packed = wp.packWeights(weights);
     await wp.mkdir(out, { recursive: true });
     await wp
       .writeSafetensors(path, packed.tensors, { metadata: packed.metadata, float32As: 'F16' })
+      .then(() => wp.writeFileWhole(join(out, 'jei-dnn.md'), wp.cardMarkdown(weights, 'jei-dnn.safetensors')))
       .catch((error) => {
         throw new UserError(`cannot write '${path}': ${(error as Error).message}`, { cause: error });
       });
     output.table(
-      ['λ', 'kept epoch', 'validation accuracy', 'cost', 'CE + λ·cost'],
+      ['λ', 'kept epoch', 'validation accuracy', 'cost', `${loss} + λ·cost`],
       rows.map((row) => [
         row.costWeight,
         row.epoch,

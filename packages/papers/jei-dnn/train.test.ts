@@ -8,9 +8,12 @@ import { type NdArray, ndarray, openDevice } from '@working-papers/tensor';
 import { gatherRows } from './batches.ts';
 import { byGates, Evaluator, operatingPoint } from './evaluate.ts';
 import { tensorsHash } from './features.ts';
-import { type ExitTensors, type Member, Population } from './population.ts';
+import { Population } from './population.ts';
+import type { ExitTensors, Member } from './population-graphs.ts';
 import { costs, layout, syntheticSplit } from './test/synthetic.ts';
-import { initialExits, trainExits, warmUp } from './train.ts';
+import { trainExits } from './train.ts';
+import { initialExits } from './training.ts';
+import { warmUp } from './warmup.ts';
 
 const device = await openDevice({ threads: 1 });
 after(() => device.close());
@@ -86,7 +89,7 @@ test('trained in a crowd is trained alone', async () => {
     { costWeight: 1, weighting: 'plain P', gateInputs: 'max-p' },
     { costWeight: 1, weighting: [1, 0.5, 0.25], balanced: false },
   ];
-  const options = { ...common, start, epochs: 2, turn: 8, select: 'last' as const };
+  const options = { ...common, start, epochs: 2, turn: 8 };
   const crowd = await trainExits({ ...options, members });
   for (const [m, member] of members.entries()) {
     const [alone] = await trainExits({ ...options, members: [member] });

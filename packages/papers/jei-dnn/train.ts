@@ -1,138 +1,21 @@
 /**
- * Training of IMs and gates on cached features of the frozen backbone (arXiv 2310.09163, section 4): a warm-up of the
- * IMs, then gates and IMs in turn, 200 batches each, one training for each cost weight λ. All λ go through one graph.
+ * Training of IMs and gates on cached features of the frozen backbone (arXiv 2310.09163, section 4), after the warm-up
+ * of `warmup.ts`: gates and IMs in turn, 200 batches each, one training for each cost weight λ. All λ go through one
+ * graph.
  */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Linear } from '@working-papers/nn/layers';
 import { openLog } from '@working-papers/nn/log';
-import { initialize, Module, stateDict } from '@working-papers/nn/module';
 import { Random } from '@working-papers/nn/random';
 import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
 import { cosine } from '@working-papers/nn/schedules';
-import { type Device, type NdArray, ndarray } from '@working-papers/tensor';
-import { type Epoch, inOrder, shuffledEpoch } from './batches.ts';
-import type { FeatureLayout, FeatureSplit } from './features.ts';
-import { exitOf, Gate } from './model.ts';
-import { positiveWeights, warmupScales } from './objective.ts';
-import { type ExitTensors, type Member, Population } from './population.ts';
-
-export interface TrainingOptions {
-  readonly device: Device;
-  readonly layout: FeatureLayout;
-  readonly train: FeatureSplit;
-  readonly validation: FeatureSplit;
-  /** c_l of the L exits. */
-  readonly costs: readonly number[];
-  readonly seed: number;
-  /** Default 64, as in the release. */
-  readonly batchSize?: number;
-  readonly peakRate?: number;
-  readonly floorRate?: number;
-  readonly signal?: AbortSignal;
-  /** After each batch: batches done of this stage and in all, and a mean loss. */
-  readonly onBatch?: (done: number, total: number, loss: number) => void;
-}
-
-const defaults = { batchSize: 64, peakRate: 0.01, floorRate: 2e-4 } as const;
-
-/** IMs and gates as PyTorch's Linear begins, under the model's names. The model's own initialisation is the same. */
-export class ExitModules extends Module {
-  readonly intermediateHeads: readonly Linear[];
-  readonly gates: readonly Gate[];
-
-  constructor({ widths, classes }: FeatureLayout) {
-    super();
-    this.intermediateHeads = widths.map((width) => new Linear(width, classes));
-    this.gates = widths.map(() => new Gate());
-  }
-}
-
-export function initialExits(layout: FeatureLayout, seed: number): ExitTensors {
-  const exits = new ExitModules(layout);
-  return stateDict(exits, initialize(exits, seed));
-}
-
-export interface WarmupOptions extends TrainingOptions {
-  /** Default 6. */
-  readonly epochs?: number;
-  /** What each early exit's cross-entropy counts; default L − l. */
-  readonly scales?: readonly number[];
-  /** Failures of an IM's validation accuracy to improve before it is frozen; default 2. */
-  readonly patience?: number;
-  /** Rates fall along a cosine; default false: the release's warm-up has a constant one. */
-  readonly anneal?: boolean;
-}
-
-export interface WarmupResult {
-  readonly tensors: ExitTensors;
-  /** Each IM's best accuracy on the validation split, and after which epoch (from 1). */
-  readonly best: readonly { readonly accuracy: number; readonly epoch: number }[];
-  readonly epochs: number;
-}
-
-/**
- * IMs trained on all samples: Σ (L − l)·CE_l. After each epoch an IM whose validation accuracy has failed `patience`
- * times to improve goes back to its best and stays there; the training ends when all do, every IM at its best.
- */
-export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
-  const { layout, costs, train, validation, signal, epochs = 6, patience = 2 } = options;
-  const {
-    batchSize = defaults.batchSize,
-    peakRate = defaults.peakRate,
-    floorRate = defaults.floorRate,
-  } = options;
-  const member: Member = { costWeight: 0, weighting: options.scales ?? warmupScales(costs.length) };
-  const start = initialExits(layout, options.seed);
-  const population = await Population.create({ ...options, members: [member], batchSize }, start);
-  const random = new Random(options.seed).fork('warmup');
-  const rates = cosine({ peak: peakRate, floor: floorRate, steps: epochs });
-  const exits = layout.widths.length;
-  const best = layout.widths.map(() => ({ accuracy: -1, epoch: 0, failures: 0 }));
-  const kept = new Map(start);
-  let epoch = 0;
-  try {
-    while (epoch < epochs && best.some(({ failures }) => failures < patience)) {
-      const moving = Uint8Array.from(best, ({ failures }) => (failures < patience ? 1 : 0));
-      const batches = shuffledEpoch(train, layout, { batchSize, random: random.fork(epoch) });
-      await eachBatch(batches, 0, async (batch, i) => {
-        signal?.throwIfAborted();
-        const [loss] = await population.trainHeads(batch, options.anneal ? rates(epoch) : peakRate, moving);
-        options.onBatch?.(epoch * batches.batches + i + 1, epochs * batches.batches, loss!);
-      });
-      epoch++;
-      const [now] = await population.read();
-      const { exitAccuracy } = await validate(population, validation, layout, costs);
-      for (let l = 0; l < exits; l++) {
-        const record = best[l]!;
-        if (record.failures >= patience) continue;
-        if (exitAccuracy[0]![l]! > record.accuracy) {
-          Object.assign(record, { accuracy: exitAccuracy[0]![l]!, epoch });
-          for (const part of ['weight', 'bias'])
-            kept.set(`intermediate_heads.${l}.${part}`, now!.get(`intermediate_heads.${l}.${part}`)!);
-        } else record.failures++;
-      }
-    }
-  } finally {
-    await population.dispose();
-  }
-  return { tensors: kept, best: best.map(({ accuracy, epoch }) => ({ accuracy, epoch })), epochs: epoch };
-}
-
-/** Runs batches in turn; the next one is gathered while the device works on this one. */
-async function eachBatch(
-  epoch: Epoch,
-  first: number,
-  run: (batch: ReturnType<Epoch['batch']>, index: number) => Promise<void>,
-): Promise<void> {
-  let next = first < epoch.batches ? epoch.batch(first) : undefined;
-  for (let i = first; next; i++) {
-    const running = run(next, i);
-    next = i + 1 < epoch.batches ? epoch.batch(i + 1) : undefined;
-    await running;
-  }
-}
+import { type NdArray, ndarray } from '@working-papers/tensor';
+import { shuffledEpoch } from './batches.ts';
+import { positiveWeights } from './objective.ts';
+import { Population } from './population.ts';
+import { type ExitTensors, type Member, settled } from './population-graphs.ts';
+import { defaults, eachBatch, type Figures, type TrainingOptions, validate } from './training.ts';
 
 export type Phase = 'gates' | 'heads';
 
@@ -146,26 +29,12 @@ export interface ExitsOptions extends TrainingOptions {
   readonly turn?: number;
   /** One phase only, for trainings in sequence; default both in turn. */
   readonly only?: Phase;
-  /**
-   * `best` keeps the epoch with the lowest validation CE + λ·cost. `last` is what the release does: it never updates
-   * its best score, so its selection does not fire.
-   */
-  readonly select?: 'best' | 'last';
   /** Holds `heads.safetensors`, from which `resume` goes on, and `heads.jsonl`. */
   readonly folder?: string;
   readonly resume?: boolean;
   /** Minutes between checkpoints; default 3. There is always one at an interruption. */
   readonly checkpointMinutes?: number;
   readonly onEpoch?: (epoch: number, figures: readonly Figures[]) => void;
-}
-
-/** On the validation split, at the exits that the gates take. */
-export interface Figures {
-  readonly accuracy: number;
-  readonly crossEntropy: number;
-  readonly cost: number;
-  /** Cross-entropy + λ · cost. */
-  readonly objective: number;
 }
 
 export interface TrainedMember {
@@ -204,10 +73,11 @@ export async function trainExits(options: ExitsOptions): Promise<TrainedMember[]
     peakRate = defaults.peakRate,
     floorRate = defaults.floorRate,
   } = options;
-  const { select = 'best', checkpointMinutes = 3 } = options;
+  const { gatePeakRate = defaults.gatePeakRate, checkpointMinutes = 3 } = options;
   const population = await Population.create({ ...options, batchSize }, options.start);
   const random = new Random(options.seed).fork('train');
   const rates = cosine({ peak: peakRate, floor: floorRate, steps: epochs });
+  const gateRates = (epoch: number) => (rates(epoch) * gatePeakRate) / peakRate;
   const progress: Progress = {
     epoch: 0,
     batch: 0,
@@ -245,7 +115,7 @@ export async function trainExits(options: ExitsOptions): Promise<TrainedMember[]
         const phase = only ?? (Math.floor(i / turn) % 2 === 0 ? 'gates' : 'heads');
         const losses =
           phase === 'gates'
-            ? await population.trainGates(batch, rates(epoch), positive)
+            ? await population.trainGates(batch, gateRates(epoch), positive)
             : await population.trainHeads(batch, rates(epoch));
         progress.batch = i + 1;
         const loss = losses.reduce((a, b) => a + b) / losses.length;
@@ -257,17 +127,19 @@ export async function trainExits(options: ExitsOptions): Promise<TrainedMember[]
       });
       const { figures, bestCounts } = await validate(population, validation, layout, costs);
       const now = await population.read();
-      members.forEach((_, m) => {
+      members.forEach((member, m) => {
         const before = progress.history.map((row) => row[m]!.objective);
-        if (select === 'last' || figures[m]!.objective < Math.min(...before)) {
+        if (settled(member).select === 'last' || figures[m]!.objective < Math.min(...before)) {
           progress.bestEpoch[m] = epoch + 1;
           kept[m] = now[m]!;
         }
       });
       progress.history.push(figures);
-      progress.positive = members.map(({ balanced = true }, m) =>
-        positiveWeights(bestCounts[m]!, validation.length).map((weight) => (balanced ? weight : 1)),
-      );
+      progress.positive = members
+        .map(settled)
+        .map(({ balanced }, m) =>
+          positiveWeights(bestCounts[m]!, validation.length).map((weight) => (balanced ? weight : 1)),
+        );
       figures.forEach((row, m) => {
         log?.write({ epoch: epoch + 1, costWeight: members[m]!.costWeight, rate: rates(epoch), ...row });
       });
@@ -288,55 +160,6 @@ export async function trainExits(options: ExitsOptions): Promise<TrainedMember[]
   }));
 }
 
-/** Every member on a split: at the exits taken, at every exit, and how often each exit would have been best. */
-async function validate(
-  population: Population,
-  split: FeatureSplit,
-  layout: FeatureLayout,
-  costs: readonly number[],
-): Promise<{ figures: Figures[]; exitAccuracy: number[][]; bestCounts: number[][] }> {
-  const { members } = population;
-  const exits = costs.length;
-  const sums = members.map(() => ({ right: 0, crossEntropy: 0, cost: 0 }));
-  const correctSums = members.map(() => costs.map(() => 0));
-  const bestCounts = members.map(() => layout.widths.map(() => 0));
-  for (const { batch } of inOrder(split, layout, 500)) {
-    const { gates, crossEntropy, correct } = await population.measure(batch);
-    const size = batch.labels.shape[0]!;
-    for (let row = 0; row < size; row++) {
-      members.forEach(({ costWeight }, m) => {
-        const at = row * members.length + m;
-        const taken = exitOf(gates.subarray(at * (exits - 1), (at + 1) * (exits - 1)));
-        const sum = sums[m]!;
-        sum.right += correct[at * exits + taken]!;
-        sum.crossEntropy += crossEntropy[at * exits + taken]!;
-        sum.cost += costs[taken]!;
-        let best = 0;
-        const price = (l: number) => crossEntropy[at * exits + l]! + costWeight * costs[l]!;
-        for (let l = 0; l < exits; l++) {
-          correctSums[m]![l]! += correct[at * exits + l]!;
-          if (price(l) < price(best)) best = l;
-        }
-        if (best < exits - 1) bestCounts[m]![best]!++;
-      });
-    }
-  }
-  const figures = sums.map(({ right, crossEntropy, cost }, m) => {
-    const [ce, share] = [crossEntropy / split.length, cost / split.length];
-    return {
-      accuracy: right / split.length,
-      crossEntropy: ce,
-      cost: share,
-      objective: ce + members[m]!.costWeight * share,
-    };
-  });
-  return {
-    figures,
-    exitAccuracy: correctSums.map((row) => row.map((sum) => sum / split.length)),
-    bestCounts,
-  };
-}
-
 /** What must be the same for a checkpoint to be gone on from. */
 function describeRun({
   members,
@@ -347,8 +170,8 @@ function describeRun({
   batchSize,
   peakRate,
   floorRate,
+  gatePeakRate,
   train,
-  select,
 }: ExitsOptions) {
   return JSON.stringify({
     members,
@@ -359,7 +182,7 @@ function describeRun({
     batchSize,
     peakRate,
     floorRate,
-    select,
+    gatePeakRate,
     pictures: train.length,
   });
 }

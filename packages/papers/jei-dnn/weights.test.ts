@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { decodeSafetensors, encodeSafetensors } from '@working-papers/nn/safetensors';
+import { cardMarkdown } from './card.ts';
 import { tinyWeights } from './test/tiny.ts';
 import { loadModel, packWeights, unpackWeights } from './weights.ts';
+import { readWeights } from './weights-file.ts';
 
 test('what is packed comes back, each cost weight with its own exits', () => {
   const weights = tinyWeights();
@@ -48,6 +51,7 @@ test('a file that is something else says so by its field', () => {
   assert.throws(without('classNames', '["a"]'), /'classNames'.*expected 5 names/);
   assert.throws(without('architecture', '{'), /'architecture' is '\{'/);
   assert.throws(without('imageSize', '3.5'), /'imageSize'/);
+  assert.throws(without('rule', '"first"'), /'rule' is '"first"', expected "joint" or "independent"/);
   const odd = new Map(tensors).set('extra', tensors.get('backbone.linear.bias')!);
   assert.throws(() => unpackWeights({ tensors: odd, metadata }, 'w'), /w: tensor 'extra'/);
 });
@@ -59,4 +63,9 @@ test('writing refuses exits that do not fit the model, by the name of the tensor
   tensors.delete('gates.1.linear.bias');
   const broken = { ...weights, trained: [{ ...first!, tensors }, ...rest] };
   assert.throws(() => packWeights(broken), /1 missing: gates\.1\.linear\.bias/);
+});
+
+test('the card beside the weights that ship says what their file does', async () => {
+  const card = new URL('./weights/README.md', import.meta.url);
+  assert.equal(await readFile(card, 'utf8'), cardMarkdown(await readWeights(), 'jei-dnn.safetensors'));
 });

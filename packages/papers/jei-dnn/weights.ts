@@ -10,11 +10,11 @@ import { ResNet, type ResNetOptions } from '@working-papers/models/resnet';
 import { loadStateDict, type Weights } from '@working-papers/nn/module';
 import type { Checkpoint } from '@working-papers/nn/safetensors';
 import type { NdArray } from '@working-papers/tensor';
-import { JeiDnn } from './model.ts';
+import { type ExitRule, JeiDnn } from './model.ts';
 
 /** IMs and gates trained for one cost weight, under the model's names: `intermediate_heads.0.weight` ... */
 export interface TrainedExits {
-  /** λ ≥ 0: what one full network's cost weighs against one nat of cross-entropy. */
+  /** λ ≥ 0: what one full network's cost weighs against what gates were taught to avoid: an error, or a nat. */
   readonly costWeight: number;
   readonly tensors: ReadonlyMap<string, NdArray>;
 }
@@ -27,6 +27,8 @@ export interface JeiDnnWeights {
   readonly classNames: readonly string[];
   /** After which blocks exits stand: the release's `intermediate_head_positions`. */
   readonly exits: readonly number[];
+  /** The rule by which the gates let samples out. */
+  readonly rule: ExitRule;
   /** Under the backbone's own names: `conv1.weight` ... */
   readonly backbone: ReadonlyMap<string, NdArray>;
   /** In ascending order of λ. */
@@ -44,7 +46,7 @@ const format = 'working-papers/jei-dnn';
 
 /** For `writeSafetensors(path, tensors, { metadata, float32As: 'F16' })`. Refuses a set that does not fit the model. */
 export function packWeights(weights: JeiDnnWeights): Checkpoint {
-  const { card, architecture, imageSize, classNames, exits } = weights;
+  const { card, architecture, imageSize, classNames, exits, rule } = weights;
   const trained = weights.trained.toSorted((a, b) => a.costWeight - b.costWeight);
   const tensors = new Map<string, NdArray>();
   for (const [name, value] of weights.backbone) tensors.set(`backbone.${name}`, value);
@@ -52,7 +54,7 @@ export function packWeights(weights: JeiDnnWeights): Checkpoint {
     for (const [name, value] of set.tensors) tensors.set(`lambda.${i}.${name}`, value);
   });
   const costWeights = trained.map(({ costWeight }) => costWeight);
-  const fields = { architecture, imageSize, classNames, exits, costWeights };
+  const fields = { architecture, imageSize, classNames, exits, rule, costWeights };
   const described = Object.entries(fields).map(([key, value]) => [key, JSON.stringify(value)]);
   const checkpoint = { tensors, metadata: { ...card, format, ...Object.fromEntries(described) } };
   const read = unpackWeights(checkpoint);
@@ -80,6 +82,7 @@ export function unpackWeights({ tensors, metadata }: Checkpoint, file = 'weights
   const exits = read('exits', 'a list of block numbers', (value): value is number[] =>
     isListOf(value, Number.isInteger),
   );
+  const rule = read('rule', '"joint" or "independent"', isRule);
   const costWeights = read(
     'costWeights',
     'ascending numbers from 0',
@@ -95,9 +98,17 @@ export function unpackWeights({ tensors, metadata }: Checkpoint, file = 'weights
     else if (own !== undefined && sets[Number(index)]) sets[Number(index)]!.tensors.set(own, value);
     else throw new WeightsError(`${file}: tensor '${name}' belongs to no backbone and to no cost weight`);
   }
-  const known = new Set(['format', 'architecture', 'imageSize', 'classNames', 'exits', 'costWeights']);
+  const known = new Set([
+    'format',
+    'architecture',
+    'imageSize',
+    'classNames',
+    'exits',
+    'rule',
+    'costWeights',
+  ]);
   const card = Object.fromEntries(Object.entries(metadata).filter(([key]) => !known.has(key)));
-  return { architecture, imageSize, classNames, exits, backbone, trained: sets, card };
+  return { architecture, imageSize, classNames, exits, rule, backbone, trained: sets, card };
 }
 
 /**
@@ -133,6 +144,7 @@ function quoted(text: string | undefined): string {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';
+const isRule = (value: unknown): value is ExitRule => value === 'joint' || value === 'independent';
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;
 const isCost = (value: unknown): value is number => Number.isFinite(value) && (value as number) >= 0;
 

@@ -31,6 +31,7 @@ export function randomWeights(): JeiDnnWeights {
     architecture,
     imageSize: 32,
     classNames: cifar10Classes,
+    rule: 'joint',
     exits: model.exits,
     backbone,
     trained,

@@ -31,6 +31,7 @@ export function tinyWeights(seed = 1): JeiDnnWeights {
     imageSize: 16,
     classNames: ['circle', 'cross', 'square', 'star', 'wave'],
     exits: model.exits,
+    rule: 'joint',
     backbone: dict,
     trained,
     card: { seed: String(seed) },
