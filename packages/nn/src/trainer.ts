@@ -52,6 +52,8 @@ export interface TrainerOptions<S extends BatchSpec> {
   readonly accumulate?: number;
   /** Decay of an exponential moving average of the weights. */
   readonly ema?: number;
+  /** A shorter average at first, which forgets the first weights: decay min(ema, (1 + t)/(10 + t)) at update t. */
+  readonly emaRamp?: boolean;
 }
 
 /** A loss or a weight that is not finite. What the device holds is of no use any more; the last checkpoint is. */
@@ -120,13 +122,14 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     this.#accumulate = accumulate;
     this.#random = new Random(options.seed).fork('steps');
     this.accumulate = options.accumulate ?? 1;
-    const { seed, clipNorm = null, ema = null, model, optimizer } = options;
+    const { seed, clipNorm = null, ema = null, emaRamp = false, model, optimizer } = options;
     const moving = trainableWeights(options);
     this.settings = {
       seed,
       accumulate: this.accumulate,
       clipNorm,
       ema,
+      ...(emaRamp && { emaRamp }),
       frozen: [...model.namedWeights()]
         .filter(([name, w]) => w.trainable && !moving.has(name))
         .map(([name]) => name),
@@ -160,6 +163,7 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     for (const [name, average] of averages) values.set(average, values.get(all.get(name)!)!);
     const store = await device.store(values);
 
+    const scalarCount = optimizer.scalars(1, 1).length;
     const trace = (batch: Tensors<S>, seedTensor: Tensor, scalars: Tensor, apply: boolean) => {
       const { value: losses, updates } = traceTraining(seedTensor, () => options.loss(batch));
       const names = [...moving.keys()];
@@ -180,17 +184,18 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
           outputs.gradientNorm = clipped.norm;
         }
         const trained = names.map((name, i) => ({ name, weight: weights[i]!, gradient: slopes[i]! }));
-        for (const [target, value] of optimizer.update(trained, optimizerState, scalars))
+        const own = averages.size > 0 ? scalars.slice(0, 0, scalarCount) : scalars;
+        for (const [target, value] of optimizer.update(trained, optimizerState, own))
           updates.set(target, value);
         for (const [name, average] of averages) {
           const weight = all.get(name)!;
           const now = updates.get(weight) ?? weight;
-          updates.set(average, average.mul(ema!).add(now.mul(1 - ema!)));
+          const decay = scalars.slice(0, scalarCount).reshape([]);
+          updates.set(average, average.mul(decay).add(now.mul(decay.neg().add(1))));
         }
       }
       return { outputs, updates };
     };
-    const scalarCount = optimizer.scalars(1, 1).length;
     const compile = (apply: boolean) =>
       device.compileStep(
         (batch, seedTensor, scalars) => trace(batch as Tensors<S>, seedTensor, scalars, apply),
@@ -198,7 +203,7 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
           inputs: [
             options.batch as BatchSpec,
             { shape: [], dtype: 'int32' },
-            { shape: [scalarCount] },
+            { shape: [scalarCount + (ema === undefined ? 0 : 1)] },
           ] as const,
           store,
           name: apply ? 'step' : 'accumulate',
@@ -231,7 +236,12 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
     const last = this.#collected + 1 >= accumulate;
     const draw = this.#random.fork(step * accumulate + this.#collected).integer(2 ** 31);
     const seed = ndarray([draw], [], 'int32');
-    const scalars = ndarray(this.#options.optimizer.scalars(step + 1, learningRate));
+    const { optimizer, ema, emaRamp } = this.#options;
+    const decay = ema !== undefined && emaRamp ? Math.min(ema, (2 + step) / (11 + step)) : ema;
+    const scalars = ndarray([
+      ...optimizer.scalars(step + 1, learningRate),
+      ...(decay === undefined ? [] : [decay]),
+    ]);
     const run = last ? this.#apply : this.#accumulate!;
     const outputs = await run(this.#ordered(batch), seed, scalars);
     const metrics = Object.fromEntries(

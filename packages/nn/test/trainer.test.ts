@@ -108,36 +108,39 @@ test('in the middle of an accumulation there is no state, and loading one starts
   await fresh.dispose();
 });
 
-test('the moving average is decay · average + (1 − decay) · weights, buffers included', async () => {
-  const model = new Sequential(new Linear(3, 2), new BatchNorm(2));
-  const trainer = await Trainer.create({
-    device,
-    model,
-    batch: spec(8),
-    optimizer: sgd(),
-    seed: 2,
-    ema: 0.7,
-    loss: ({ x, y }) => ({ loss: mse(model.forward(x), y) }),
-  });
-  const read = async (kind: 'now' | 'ema') => stateDict(model, await trainer.weights(kind));
-  const average = new Map([...(await read('now'))].map(([name, value]) => [name, toNumbers(value)]));
-  for (let step = 0; step < 4; step++) {
-    await trainer.train(part(8, step), 0.1);
-    for (const [name, value] of await read('now')) {
-      const now = toNumbers(value);
-      average.set(
-        name,
-        average.get(name)!.map((old, i) => 0.7 * old + 0.3 * now[i]!),
-      );
+for (const emaRamp of [false, true])
+  test(`the moving average is decay · average + (1 − decay) · weights, buffers included${emaRamp ? ', its decay rising' : ''}`, async () => {
+    const decays = emaRamp ? [2 / 11, 0.2, 0.2, 0.2] : [0.7, 0.7, 0.7, 0.7];
+    const model = new Sequential(new Linear(3, 2), new BatchNorm(2));
+    const trainer = await Trainer.create({
+      device,
+      model,
+      batch: spec(8),
+      optimizer: sgd(),
+      seed: 2,
+      ema: emaRamp ? 0.2 : 0.7,
+      emaRamp,
+      loss: ({ x, y }) => ({ loss: mse(model.forward(x), y) }),
+    });
+    const read = async (kind: 'now' | 'ema') => stateDict(model, await trainer.weights(kind));
+    const average = new Map([...(await read('now'))].map(([name, value]) => [name, toNumbers(value)]));
+    for (let step = 0; step < 4; step++) {
+      await trainer.train(part(8, step), 0.1);
+      for (const [name, value] of await read('now')) {
+        const now = toNumbers(value);
+        average.set(
+          name,
+          average.get(name)!.map((old, i) => decays[step]! * old + (1 - decays[step]!) * now[i]!),
+        );
+      }
     }
-  }
-  for (const [name, value] of await read('ema')) assertClose(toNumbers(value), average.get(name)!, 1e-6);
-  assert.notDeepEqual(await read('ema'), await read('now'));
-  await trainer.dispose();
-  const without = await create(4);
-  await assert.rejects(without.weights('ema'), /keeps no moving average/);
-  await without.dispose();
-});
+    for (const [name, value] of await read('ema')) assertClose(toNumbers(value), average.get(name)!, 1e-6);
+    assert.notDeepEqual(await read('ema'), await read('now'));
+    await trainer.dispose();
+    const without = await create(4);
+    await assert.rejects(without.weights('ema'), /keeps no moving average/);
+    await without.dispose();
+  });
 
 test('frozen weights stay as they are, bit for bit, also under weight decay', async () => {
   const trainer = await create(8, {
