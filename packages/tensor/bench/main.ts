@@ -7,6 +7,7 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import type { Measurement } from './measure.ts';
 import { workloads } from './workloads.ts';
@@ -39,6 +40,9 @@ if (values.only !== undefined && !(values.only in workloads)) {
 const run = promisify(execFile);
 const here = new URL('.', import.meta.url).pathname;
 const rounds = Number(values.rounds);
+const out = resolve(values.out);
+/** Without these, OpenBLAS under PyTorch counts the processors itself and may stay on one. */
+const threads = { OMP_NUM_THREADS: values.threads, OPENBLAS_NUM_THREADS: values.threads };
 
 interface Peer {
   readonly name: string;
@@ -72,7 +76,7 @@ function median(list: readonly number[]): number {
 }
 
 async function child<T>(command: string, args: readonly string[]): Promise<T> {
-  const { stdout } = await run(command, args, { maxBuffer: 2 ** 26 });
+  const { stdout } = await run(command, args, { maxBuffer: 2 ** 26, env: { ...process.env, ...threads } });
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as T;
 }
 
@@ -191,7 +195,7 @@ const results = {
   matmulGflops: { median: median(matmulRates), all: matmulRates.map(Math.round) },
   rows,
 };
-await writeFile(new URL(`../${values.out}`, import.meta.url), `${JSON.stringify(results, null, 2)}\n`);
+await writeFile(out, `${JSON.stringify(results, null, 2)}\n`);
 
 console.log(`1024³ product: ${results.matmulGflops.median.toFixed(0)} GFLOP/s`);
 console.table(
