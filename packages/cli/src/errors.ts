@@ -18,8 +18,10 @@ const aboutTheInput = new Set([
   'DatasetError',
   'DeviceError',
   'ImageError',
+  'ModelFileError',
   'NameMismatchError',
   'SafetensorsError',
+  'TorchFileError',
 ]);
 
 /** What the user reads of an error, and the exit code: 2 where the user can put it right, 1 where we must. */
