@@ -5,6 +5,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ndarray } from '@working-papers/tensor/array';
+import { cifar10Classes, cifar10Size } from './cifar10-classes.ts';
 import { randomSplit } from './data.ts';
 import { cacheFolder, DatasetError, findDataset } from './datasets.ts';
 import { fromPlanes, type RgbImage, toPlanes } from './images.ts';
@@ -12,21 +13,8 @@ import { decodeImage } from './images-node.ts';
 import { readSafetensors, writeSafetensors } from './safetensors-file.ts';
 import { readTarGz, type TarEntry } from './tar.ts';
 
-export const cifar10Classes = [
-  'airplane',
-  'automobile',
-  'bird',
-  'cat',
-  'deer',
-  'dog',
-  'frog',
-  'horse',
-  'ship',
-  'truck',
-] as const;
+export { cifar10Classes, cifar10Size };
 
-/** Width and height of every picture, in pixels. */
-export const cifar10Size = 32;
 const imageBytes = 3 * cifar10Size ** 2;
 
 /** Pictures and labels in the order of the archive's sorted names. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import sharp from 'sharp';
 import { ImageError } from './images.ts';
-import { decodeImage, readImage } from './images-node.ts';
+import { decodeImage, encodePng, readImage } from './images-node.ts';
 
 /** Left half red, right half blue. */
 const width = 64;
@@ -78,4 +78,9 @@ test('what is not a whole image is refused in one line that names the file', asy
   }
   await assert.rejects(readImage(join(folder, 'absent.jpg')), /absent.jpg: no such file/);
   await assert.rejects(readImage(folder), /: is a folder/);
+});
+
+test('a picture survives PNG', async () => {
+  const image = { width, height, data: new Uint8Array(pixels) };
+  assert.deepEqual(await decodeImage(await encodePng(image)), image);
 });

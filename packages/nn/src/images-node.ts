@@ -1,5 +1,5 @@
 /**
- * Decoding pictures in Node, with sharp (libvips).
+ * Decoding and encoding pictures in Node, with sharp (libvips).
  */
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
@@ -36,4 +36,11 @@ export async function decodeImage(bytes: Uint8Array, file = 'image'): Promise<Rg
     const reason = (cause as Error).message.trim().split('\n')[0];
     throw new ImageError(`${file}: the ${format} image is damaged or incomplete: ${reason}`, { cause });
   }
+}
+
+/** A picture as the bytes of a PNG file. */
+export async function encodePng({ width, height, data }: RgbImage): Promise<Uint8Array> {
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }

@@ -7,6 +7,7 @@ import {
   crop,
   flatten,
   flipHorizontal,
+  fromNumbers,
   fromPlanes,
   imageFormat,
   type RgbImage,
@@ -14,6 +15,7 @@ import {
   randomFlip,
   resize,
   resizeShorter,
+  tile,
   toInput,
   toPlanes,
 } from './images.ts';
@@ -147,4 +149,26 @@ test('a network sees (N, 3, H, W), normalised', () => {
   const plain = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
   assert.throws(() => toInput([grid(2, 1), grid(1, 2)], plain), /image 1 is 1x2, the first is 2x1/);
   assert.throws(() => toInput([], plain), /no images/);
+});
+
+test('numbers in [−1, 1] become the nearest bytes', () => {
+  const image = fromNumbers([-1, 0.999, -3, 7, 0, 1 / 255], 2, 1);
+  assert.deepEqual(image, { width: 2, height: 1, data: Uint8Array.from([0, 0, 128, 255, 255, 128]) });
+});
+
+test('pictures on a sheet: enlarged, white between them and where the last row ends', () => {
+  const dot = (value: number) => ({ width: 1, height: 1, data: new Uint8Array(3).fill(value) });
+  const sheet = tile([dot(1), dot(2), dot(3)], { columns: 2, scale: 2, gap: 1 });
+  assert.deepEqual([sheet.width, sheet.height], [5, 5]);
+  const red = Array.from({ length: 25 }, (_, i) => sheet.data[3 * i]);
+  const rows = [0, 1, 2, 3, 4].map((y) => red.slice(5 * y, 5 * y + 5));
+  const [upper, white, lower] = [
+    [1, 1, 255, 2, 2],
+    [255, 255, 255, 255, 255],
+    [3, 3, 255, 255, 255],
+  ];
+  assert.deepEqual(rows, [upper, upper, white, lower, lower]);
+  assert.equal(tile([dot(1)], { columns: 10 }).width, 1);
+  assert.throws(() => tile([], { columns: 1 }), /no pictures/);
+  assert.throws(() => tile([dot(1), grid(2, 1)], { columns: 1 }), /pictures of 1×1 and 2×1/);
 });

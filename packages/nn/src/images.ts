@@ -53,6 +53,43 @@ export function fromPlanes(planes: Uint8Array, width: number, height: number): R
   return { width, height, data };
 }
 
+/** Numbers in [−1, 1], CHW, as the nearest bytes; what lies outside is cut off. */
+export function fromNumbers(values: ArrayLike<number>, width: number, height: number): RgbImage {
+  const bytes = Uint8ClampedArray.from(values, (value) => Math.round((value + 1) * 127.5));
+  return fromPlanes(new Uint8Array(bytes.buffer), width, height);
+}
+
+export interface TileOptions {
+  readonly columns: number;
+  /** Each pixel becomes so many squared; default 1. */
+  readonly scale?: number;
+  /** White pixels between pictures; default 2. */
+  readonly gap?: number;
+}
+
+/** Pictures of one size on a sheet, row by row. Throws a RangeError for none, or sizes that differ. */
+export function tile(images: readonly RgbImage[], { columns, scale = 1, gap = 2 }: TileOptions): RgbImage {
+  const first = images[0];
+  if (!first) throw new RangeError('no pictures to put on a sheet');
+  const other = images.find(({ width, height }) => width !== first.width || height !== first.height);
+  if (other)
+    throw new RangeError(`pictures of ${first.width}×${first.height} and ${other.width}×${other.height}`);
+  const across = Math.min(columns, images.length);
+  const [cellWidth, cellHeight] = [first.width * scale + gap, first.height * scale + gap];
+  const [width, height] = [across * cellWidth - gap, Math.ceil(images.length / columns) * cellHeight - gap];
+  const data = new Uint8Array(3 * width * height).fill(255);
+  for (const [n, image] of images.entries()) {
+    const [left, top] = [(n % columns) * cellWidth, Math.floor(n / columns) * cellHeight];
+    for (let y = 0; y < image.height * scale; y++) {
+      for (let x = 0; x < image.width * scale; x++) {
+        const from = 3 * (Math.floor(y / scale) * image.width + Math.floor(x / scale));
+        data.set(image.data.subarray(from, from + 3), 3 * ((top + y) * width + left + x));
+      }
+    }
+  }
+  return { width, height, data };
+}
+
 /** The inverse of `fromPlanes`. */
 export function toPlanes({ width, height, data }: RgbImage): Uint8Array {
   const size = width * height;
