@@ -14,6 +14,7 @@ const engine = async () => ({
   readFile: (await import('node:fs/promises')).readFile,
   ...(await import('@working-papers/paper/files')),
   ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/pictures')),
   ...(await import('./experiment.ts')),
   ...(await import('./features.ts')),
   ...(await import('./bench.ts')),
@@ -169,7 +170,7 @@ async function measureAnew(
   if (wp.tensorsHash(backbone) !== before.settings.backboneHash)
     throw new UserError(`'${out}' was measured on another backbone than the one that ships`);
   await using device = await wp.openDevice();
-  const data = await wp.readPictures(output);
+  const data = await wp.readCifar10(output);
   const timings = await allTimings(
     wp,
     device,

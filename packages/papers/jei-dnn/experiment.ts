@@ -2,10 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { ResNet } from '@working-papers/models/resnet';
-import { type Cifar10, loadCifar10 } from '@working-papers/nn/cifar10';
+import type { Cifar10 } from '@working-papers/nn/cifar10';
 import { cacheFolder } from '@working-papers/nn/datasets';
 import { readSafetensors } from '@working-papers/nn/safetensors-file';
 import { type Output, UserError } from '@working-papers/paper';
+import { readCifar10 } from '@working-papers/paper/pictures';
 import { type Device, type NdArray, ndarray } from '@working-papers/tensor';
 import { halfToNumber, numberToHalf } from '@working-papers/tensor/array';
 import { exitCosts } from './cost.ts';
@@ -103,7 +104,7 @@ export interface ExperimentOptions {
 
 export async function openExperiment(options: ExperimentOptions): Promise<Experiment> {
   const { device, output, signal, backbone, limit, augmentedViews } = options;
-  const data = await readPictures(output);
+  const data = await readCifar10(output);
   const network = new ResNet();
   using bar = output.progress('features', 1);
   let drawn = false;
@@ -124,16 +125,4 @@ export async function openExperiment(options: ExperimentOptions): Promise<Experi
   if (!drawn) bar.update(1, 'from the cache');
   const { shares, multiplyAdds } = exitCosts(new JeiDnn(network), 32);
   return { data, backbone, cache, costs: shares, multiplyAdds: multiplyAdds.at(-1)! };
-}
-
-export async function readPictures(output: Output): Promise<Cifar10> {
-  using bar = output.progress('CIFAR-10', 60_000);
-  try {
-    const data = await loadCifar10({ onProgress: (done) => bar.update(done) });
-    bar.update(60_000);
-    return data;
-  } catch (error) {
-    const isTheirs = error instanceof Error && error.name === 'DatasetError';
-    throw isTheirs ? new UserError(error.message, { cause: error }) : error;
-  }
 }

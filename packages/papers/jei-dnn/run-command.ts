@@ -1,6 +1,7 @@
 /** `wp run jei-dnn PHOTO...`: what is on each photograph, and at which exit the network knew. */
 
 import { defineCommand, UserError } from '@working-papers/paper';
+import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => {
@@ -49,13 +50,7 @@ export const runCommand = defineCommand({
       description: 'ask the gates at each exit; without them the whole network runs',
     },
     weights: { type: 'string', description: 'a weights file; default the one that ships' },
-    device: {
-      type: 'string',
-      choices: ['cpu', 'webgpu', 'cuda'],
-      default: 'cpu',
-      description: 'where to compute',
-    },
-    threads: { type: 'integer', min: 1, description: 'threads of the CPU; default all cores' },
+    ...deviceOptions,
     out: { type: 'string', short: 'o', description: 'also write the result to this file, as JSON' },
   },
   examples: [
@@ -64,14 +59,14 @@ export const runCommand = defineCommand({
     'wp run jei-dnn cat.jpg --no-gates',
   ],
   async execute({ positionals, options, output, signal }) {
-    const { threshold, gates, device: provider, threads } = options;
+    const { threshold, gates } = options;
     const wp = await engine();
     const weights = await wp.readWeights(options.weights);
     const rule = options.rule ?? weights.rule;
     const { pictures, failures } = await readPictures(positionals, wp, signal);
     if (pictures.length === 0) throw new UserError(describe(failures, positionals.length));
 
-    await using device = await wp.openDevice({ provider, ...(threads === undefined ? {} : { threads }) });
+    await using device = await openChosenDevice(options);
     const classifier = await wp
       .openClassifier({
         device,
@@ -111,7 +106,7 @@ export const runCommand = defineCommand({
       rule,
       threshold,
       gates,
-      device: provider,
+      device: options.device,
       milliseconds,
       meanCost,
       exitCosts: classifier.costs.shares,

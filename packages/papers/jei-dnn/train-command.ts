@@ -2,12 +2,14 @@
 
 import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
+import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 import type { JeiDnnWeights } from './weights.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
   ...(await import('@working-papers/tensor')),
   ...(await import('@working-papers/nn/cifar10')),
+  ...(await import('@working-papers/paper/pictures')),
   ...(await import('@working-papers/nn/safetensors-file')),
   mkdir: (await import('node:fs/promises')).mkdir,
   ...(await import('@working-papers/paper/manifest')),
@@ -77,13 +79,7 @@ export const train = defineCommand({
       description: 'folder for weights, log and checkpoints',
     },
     resume: { type: 'boolean', description: 'go on from the checkpoints in --out' },
-    device: {
-      type: 'string',
-      choices: ['cpu', 'webgpu', 'cuda'],
-      default: 'cpu',
-      description: 'where to compute',
-    },
-    threads: { type: 'integer', min: 1, description: 'threads of the CPU; default all cores' },
+    ...deviceOptions,
     quick: {
       type: 'boolean',
       description: 'IMs and gates on 2,000 pictures, few epochs: to see that it runs',
@@ -96,17 +92,17 @@ export const train = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    const { out, seed, quick, stage, device: provider, threads, resume, weighting, targets, loss } = options;
+    const { out, seed, quick, stage, resume, weighting, targets, loss } = options;
     const costWeights = wp.parseCostWeights(options.costWeights) ?? wp.defaultCostWeights[loss];
     const select = options.select === undefined ? {} : { select: options.select };
-    await using device = await wp.openDevice({ provider, ...(threads === undefined ? {} : { threads }) });
+    await using device = await openChosenDevice(options);
     const folder = join(out, 'backbone');
     const checkpoint = join(folder, 'checkpoint.safetensors');
     const { existsSync } = await import('node:fs');
 
     let validationAccuracy: number | undefined;
     if (stage !== 'heads') {
-      const data = await wp.readPictures(output);
+      const data = await wp.readCifar10(output);
       const epochs = quick ? 1 : options.backboneEpochs;
       const perEpoch = Math.floor((data.train.length - 5000) / 128);
       using bar = output.progress('backbone', epochs * perEpoch);
