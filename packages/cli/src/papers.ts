@@ -1,11 +1,18 @@
 import type { PaperFacts } from '@working-papers/edition';
 import { type PaperCommands, UserError, type Verb } from '@working-papers/paper';
+import { trainFeatures, trainTeacher } from './commands/cifar10-models.ts';
 import type { Entry, Group } from './program.ts';
 
 /** Where the commands of each paper are. A paper is loaded when it is called, never to list it. */
 export const registry: Registry = {
   'jei-dnn': async () => (await import('@working-papers/jei-dnn/commands')).commands,
 };
+
+/** What can be trained beside papers: models that several of them share. */
+export const sharedTrainings: readonly Entry[] = [
+  { name: 'cifar10-teacher', summary: trainTeacher.summary, load: () => trainTeacher },
+  { name: 'cifar10-features', summary: trainFeatures.summary, load: () => trainFeatures },
+];
 
 export type Registry = Readonly<Record<string, () => Promise<PaperCommands>>>;
 
@@ -15,11 +22,12 @@ export function verbGroup(
   summary: string,
   papers: readonly PaperFacts[],
   registry: Registry,
+  others: readonly Entry[] = [],
 ): Group {
   return {
     summary,
     noun: 'paper',
-    entries: papers.map((paper) => paperEntry(verb, paper, registry[paper.id])),
+    entries: [...papers.map((paper) => paperEntry(verb, paper, registry[paper.id])), ...others],
   };
 }
 

@@ -3,12 +3,12 @@ import type { Verb } from '@working-papers/paper';
 import { data } from './commands/data.ts';
 import { listCommand } from './commands/list.ts';
 import { serve } from './commands/serve.ts';
-import { type Registry, verbGroup } from './papers.ts';
+import { type Registry, sharedTrainings, verbGroup } from './papers.ts';
 import type { Group, Node } from './program.ts';
 
 const verbSummaries: Readonly<Record<Verb, string>> = {
   run: 'run a paper on your own input',
-  train: 'train a paper from scratch',
+  train: 'train a paper, or a model that papers share, from scratch',
   bench: 'measure a paper beside its baselines and write results.json',
   export: "write a paper's model as ONNX for other runtimes",
 };
@@ -23,7 +23,10 @@ export function wp(editions: readonly [Edition, ...Edition[]], registry: Registr
     entries: [
       word('list', listCommand(editions)),
       ...Object.entries(verbSummaries).map(([verb, summary]) =>
-        word(verb, verbGroup(verb as Verb, summary, papers, registry)),
+        word(
+          verb,
+          verbGroup(verb as Verb, summary, papers, registry, verb === 'train' ? sharedTrainings : []),
+        ),
       ),
       word('data', data),
       word('serve', serve),

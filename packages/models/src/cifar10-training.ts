@@ -134,7 +134,7 @@ async function run(
 export interface TeacherTrainingOptions extends TrainingOptions {
   /** Another size than the teacher's own. */
   readonly model?: Partial<DiTOptions>;
-  /** Decay of the moving average that becomes the weights; default 0.9995. */
+  /** Decay of the moving average that becomes the weights; default 0.9995, or less for runs below 20,000 steps. */
   readonly ema?: number;
   /** Runs every so many steps and at the end, on the averaged weights: sample grids, figures for the log. */
   readonly evaluate?: {
@@ -158,7 +158,7 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
     steps,
     batchSize = 128,
     peakRate = 1e-3,
-    ema = 0.9995,
+    ema = Math.min(0.9995, Math.max(0, 1 - 10 / steps)), // over no more than the last tenth of the run
     evaluate,
     ...others
   } = options;
@@ -172,6 +172,7 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
     optimizer: adamW({ weightDecay: 0 }),
     clipNorm: 1,
     ema,
+    emaRamp: true,
   });
   const figures = async () => evaluate!.run(model, await trainer.weights('ema'), trainer.step);
   const { model: _, ...fitting } = { ...others, device, seed, steps, batchSize };

@@ -1,0 +1,207 @@
+/**
+ * `wp train cifar10-teacher` and `cifar10-features`: the models that several papers share, which no paper trains. The
+ * engine is loaded when a command runs, not when its help is shown.
+ */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LoadedModel, ModelCard, ModelKind } from '@working-papers/models/model-file';
+import type { Module } from '@working-papers/nn/module';
+import { defineCommand } from '@working-papers/paper';
+import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
+
+const engine = async () => ({
+  ...(await import('@working-papers/models/cifar10-kinds')),
+  ...(await import('@working-papers/models/cifar10-teacher')),
+  ...(await import('@working-papers/models/cifar10-training')),
+  ...(await import('@working-papers/models/cifar10-sampling')),
+  ...(await import('@working-papers/models/model-file')),
+  ...(await import('@working-papers/nn/cifar10')),
+  ...(await import('@working-papers/nn/images')),
+  ...(await import('@working-papers/nn/images-node')),
+  ...(await import('@working-papers/nn/safetensors-file')),
+  ...(await import('@working-papers/paper/files')),
+  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/pictures')),
+});
+
+/** Where the run's figures come from, for the card. */
+const origin = (
+  wp: Awaited<ReturnType<typeof engine>>,
+  options: { seed: number; out: string; resume: boolean },
+) => {
+  const { command, date, machine } = wp.runManifest({ from: import.meta.url });
+  const started = performance.now();
+  const resumed = options.resume && existsSync(join(options.out, 'checkpoint.safetensors'));
+  return (): ModelCard => ({
+    command,
+    date,
+    machine: `${machine.cpu}, ${machine.cores} cores`,
+    seed: String(options.seed),
+    // how long the parts before a resumption took is not known
+    ...(!resumed && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
+    licence: 'Apache-2.0; trained on CIFAR-10 (Krizhevsky 2009)',
+  });
+};
+
+const titles = {
+  command: 'Made by',
+  date: 'Date',
+  machine: 'Machine',
+  minutes: 'Minutes',
+  seed: 'Seed',
+  data: 'Data',
+  steps: 'Updates',
+  figures: 'Figures',
+  licence: 'Licence',
+};
+
+/** The weights and their card beside the checkpoint; the path of the weights. */
+async function write<O, M extends Module>(
+  wp: Awaited<ReturnType<typeof engine>>,
+  folder: string,
+  kind: ModelKind<O, M>,
+  loaded: LoadedModel<O, M>,
+  about: string,
+): Promise<string> {
+  const file = `${kind.kind}.safetensors`;
+  const path = join(folder, file);
+  const { tensors, metadata } = wp.packModel(kind, loaded);
+  await wp.writeSafetensors(path, tensors, { metadata, float32As: 'F16' });
+  await wp.writeFileWhole(join(folder, `${kind.kind}.md`), wp.cardMarkdown(file, about, loaded.card, titles));
+  return path;
+}
+
+const common = {
+  batchSize: { type: 'integer', min: 2, default: 128, description: 'pictures of one update' },
+  seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same weights' },
+  resume: { type: 'boolean', description: 'go on from the checkpoint in --out' },
+  ...deviceOptions,
+} as const;
+
+export const trainTeacher = defineCommand({
+  summary: 'train the diffusion model of CIFAR-10 that several papers distil or speed up',
+  options: {
+    steps: {
+      type: 'integer',
+      min: 1,
+      default: 6000,
+      description: 'updates; the default is 15 epochs, two to three hours on two cores',
+    },
+    size: {
+      type: 'string',
+      choices: ['full', 'quick'],
+      default: 'full',
+      description: '3.9 million parameters, or one million for a quick look',
+    },
+    sheetEvery: {
+      type: 'integer',
+      min: 1,
+      default: 500,
+      description: 'updates from one sheet of sample pictures, and the weights so far, to the next',
+    },
+    out: {
+      type: 'string',
+      short: 'o',
+      default: 'runs/cifar10-teacher',
+      description: 'folder for weights, log, sample sheets and checkpoints',
+    },
+    ...common,
+  },
+  examples: ['wp train cifar10-teacher', 'wp train cifar10-teacher --resume'],
+  async execute({ options, output, signal }) {
+    const wp = await engine();
+    const { out, seed, steps, batchSize, resume } = options;
+    const data = await wp.readCifar10(output);
+    await using device = await openChosenDevice(options);
+    const model = options.size === 'quick' ? wp.cifar10QuickSize : {};
+    const card = origin(wp, options);
+    let path = '';
+    using bar = output.progress('teacher', steps);
+    const trained = await wp.trainTeacher({
+      device,
+      data,
+      seed,
+      steps,
+      batchSize,
+      resume,
+      signal,
+      model,
+      folder: out,
+      onStep: (step, { loss }) => bar.update(step, `loss ${loss!.toFixed(4)}`),
+      evaluate: {
+        every: options.sheetEvery,
+        run: async (edm, weights, step) => {
+          const sheet = await wp.sampleSheet({ device, model: edm, weights, rows: 4, seed: 1 });
+          await wp.writeFileWhole(join(out, 'samples', `${step}.png`), await wp.encodePng(sheet));
+          const facts = {
+            ...card(),
+            data: `CIFAR-10, ${data.train.length} pictures, mirrored at random`,
+            steps: `${step} of ${batchSize} pictures`,
+          };
+          const about = 'D(x; σ, y) of CIFAR-10: a DiT with the preconditioning of EDM. Half precision.';
+          path = await write(
+            wp,
+            out,
+            wp.teacherKind,
+            { model: edm, weights, options: model, card: facts },
+            about,
+          );
+          return {};
+        },
+      },
+    });
+    signal.throwIfAborted();
+    output.print(path);
+    output.result({ weights: path, seed, steps: trained.steps });
+  },
+});
+
+export const trainFeatures = defineCommand({
+  summary: 'train the network whose features measure generated CIFAR-10 pictures',
+  options: {
+    steps: { type: 'integer', min: 1, default: 6000, description: 'updates; the default is 15 epochs' },
+    out: {
+      type: 'string',
+      short: 'o',
+      default: 'runs/cifar10-features',
+      description: 'folder for weights, log and checkpoints',
+    },
+    ...common,
+  },
+  examples: ['wp train cifar10-features', 'wp train cifar10-features --resume'],
+  async execute({ options, output, signal }) {
+    const wp = await engine();
+    const { out, seed, steps, batchSize, resume } = options;
+    const data = await wp.readCifar10(output);
+    await using device = await openChosenDevice(options);
+    const card = origin(wp, options);
+    using bar = output.progress('features', steps);
+    const trained = await wp.trainFeatures({
+      device,
+      data,
+      seed,
+      steps,
+      batchSize,
+      resume,
+      signal,
+      folder: out,
+      onStep: (step, { loss }) => bar.update(step, `loss ${loss!.toFixed(3)}`),
+    });
+    signal.throwIfAborted();
+    const testAccuracy = await wp.accuracy(device, trained.model, trained.weights, data.test);
+    const figures = `accuracy ${(100 * testAccuracy).toFixed(2)} % on the ${data.test.length} test pictures`;
+    const facts = {
+      ...card(),
+      data: `CIFAR-10, ${data.train.length} pictures, mirrored and shifted at random`,
+      steps: `${trained.steps} of ${batchSize} pictures`,
+      figures,
+    };
+    const about =
+      'A small residual classifier of CIFAR-10, whose pooled features stand in for Inception’s (FD-cnn). Half precision.';
+    const loaded = { ...trained, options: { blocksPerStage: 1 }, card: facts };
+    const path = await write(wp, out, wp.featuresKind, loaded, about);
+    output.print(`${path}\n${figures}`);
+    output.result({ weights: path, seed, steps: trained.steps, testAccuracy });
+  },
+});
