@@ -109,6 +109,8 @@ export interface Branch {
 
 /** Where other methods enter a DiT without changing it. */
 export interface DiTHooks {
+  /** Stands in for the condition c [N, D], the sum of the embedded time and label: a further one may be added. */
+  readonly condition?: (c: Tensor) => Tensor;
   /**
    * Stands in for a branch: [N, T, D], before its gate. `compute` is the branch itself; what is not called is not
    * part of the graph. An adapter adds to it, a cache reuses an older one.
@@ -298,7 +300,8 @@ export class DiT extends Module {
 
   forward(x: Tensor, t: Tensor, y: Tensor, hooks: DiTHooks = {}): Tensor {
     let tokens = this.xEmbedder.forward(x).add(this.posEmbed); // (N, T, D)
-    const c = this.tEmbedder.forward(t).add(this.yEmbedder.forward(y)); // (N, D)
+    const embedded = this.tEmbedder.forward(t).add(this.yEmbedder.forward(y)); // (N, D)
+    const c = hooks.condition?.(embedded) ?? embedded;
     for (const [i, block] of this.blocks.entries()) {
       tokens = block.forward(tokens, c, i, hooks);
       hooks.onBlock?.(i, tokens);

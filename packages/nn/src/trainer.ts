@@ -44,6 +44,11 @@ export interface TrainerOptions<S extends BatchSpec> {
   readonly seed: number;
   /** First weights instead of fresh ones: a pretrained model, or parts of one (the rest is initialised). */
   readonly weights?: Weights;
+  /**
+   * Values of parameters that the loss uses and that are none of the model's: a frozen network below. They become part
+   * of the graph and are neither moved nor saved.
+   */
+  readonly frozen?: Weights;
   /** Which weights move; default all that are trainable. */
   readonly trainable?: (name: string) => boolean;
   /** Largest joint L2 norm of the gradients. */
@@ -206,6 +211,7 @@ export class Trainer<S extends BatchSpec = BatchSpec> {
             { shape: [scalarCount + (ema === undefined ? 0 : 1)] },
           ] as const,
           store,
+          ...(options.frozen && { weights: options.frozen }),
           name: apply ? 'step' : 'accumulate',
         },
       ) as unknown as Promise<StepFunction>;

@@ -160,6 +160,28 @@ test('frozen weights stay as they are, bit for bit, also under weight decay', as
   await assert.rejects(create(8, { trainable: () => false }), /nothing to train/);
 });
 
+test('a network below that is not the model’s is part of the graph, neither moved nor saved', async () => {
+  const below = new Linear(3, 3);
+  const model = new Linear(3, 2);
+  const frozen = initialize(below, 9);
+  const trainer = await create(8, {
+    model,
+    frozen,
+    loss: ({ x, y }) => ({ loss: mse(model.forward(below.forward(x)), y) }),
+  });
+  const first = await trainer.train(part(8, 1), 0.1);
+  let last = first;
+  for (let step = 0; step < 30; step++) last = await trainer.train(part(8, 1), 0.1);
+  assert.ok(last.loss! < first.loss!);
+  const { tensors } = await trainer.state();
+  assert.deepEqual(
+    [...tensors.keys()].filter((name) => name.startsWith('model.')),
+    ['model.weight', 'model.bias'],
+  );
+  assert.deepEqual(frozen, initialize(below, 9));
+  await trainer.dispose();
+});
+
 test('a teacher traced as inference neither drops, nor uses nor moves the statistics of the batch', async () => {
   class Distilled extends Module {
     readonly teacher = new Sequential(new Linear(3, 2), new BatchNorm(2), new Dropout(0.5));

@@ -2,13 +2,13 @@
 
 import type { Weights } from '@working-papers/nn/module';
 import { type Device, type NdArray, ndarray, type Tensor } from '@working-papers/tensor';
-import type { Edm } from './edm.ts';
 import { guided } from './guidance.ts';
+import type { Preconditioned } from './preconditioned.ts';
 import type { Denoise } from './samplers.ts';
 
 export interface DenoiserOptions<Hooks> {
   readonly device: Device;
-  readonly model: Edm<Hooks>;
+  readonly model: Preconditioned<Hooks>;
   readonly weights: Weights;
   /** Channels, height and width of a picture. */
   readonly shape: readonly [number, number, number];
@@ -50,11 +50,7 @@ export async function compileDenoiser<Hooks>(options: DenoiserOptions<Hooks>): P
   return {
     for({ labels, scale }) {
       const count = labels.length;
-      for (let n = 0; n < count; n++) {
-        if (!Number.isInteger(labels[n]) || labels[n]! < 0 || labels[n]! > nullLabel)
-          throw new RangeError(`label ${labels[n]} of picture ${n} is not one of 0 to ${nullLabel}`);
-      }
-      const y = ndarray(labels, [count], 'int32');
+      const y = labelsOf(labels, nullLabel);
       const scales = scale === undefined ? undefined : scalesOf(scale, count);
       return async (x, sigma) => {
         const noisy = ndarray(x, [count, ...shape]);
@@ -76,7 +72,17 @@ export async function compileDenoiser<Hooks>(options: DenoiserOptions<Hooks>): P
   };
 }
 
-function scalesOf(scale: number | ArrayLike<number>, count: number): NdArray {
+/** Labels as an array [N]. Throws a RangeError for one that is not in 0 to `highest`. */
+export function labelsOf(labels: ArrayLike<number>, highest: number): NdArray {
+  for (let n = 0; n < labels.length; n++) {
+    if (!Number.isInteger(labels[n]) || labels[n]! < 0 || labels[n]! > highest)
+      throw new RangeError(`label ${labels[n]} of picture ${n} is not one of 0 to ${highest}`);
+  }
+  return ndarray(labels, [labels.length], 'int32');
+}
+
+/** Guidance scales as an array [N]. Throws a RangeError for one that is negative or NaN, and for another number. */
+export function scalesOf(scale: number | ArrayLike<number>, count: number): NdArray {
   const values = typeof scale === 'number' ? new Float32Array(count).fill(scale) : Float32Array.from(scale);
   if (values.length !== count) throw new RangeError(`${values.length} guidance scales for ${count} pictures`);
   const bad = values.find((value) => !(value >= 0 && Number.isFinite(value)));

@@ -6,13 +6,7 @@
 import { isTraining, Module, nextDraw } from '@working-papers/nn/module';
 import { normal, randomInteger, type Tensor, uniform, where } from '@working-papers/tensor';
 import { edmRange } from './levels.ts';
-
-/** F: pictures [N, C, S, S] of unit variance, a number for the noise level [N] and labels [N] → [N, C, S, S]. */
-export interface RawNetwork<Hooks> extends Module {
-  /** The label that means "no class". */
-  readonly nullLabel: number;
-  forward(x: Tensor, noise: Tensor, labels: Tensor, hooks?: Hooks): Tensor;
-}
+import { type Preconditioned, perPicture, type RawNetwork } from './preconditioned.ts';
 
 export interface EdmOptions {
   /** Standard deviation d of the pictures; default 0.5, that of CIFAR-10 in [−1, 1]. */
@@ -24,16 +18,11 @@ export interface EdmOptions {
   readonly noiseScale?: number;
 }
 
-/** σ [N] in the shape of factors for pictures [N, C, S, S]. */
-function perPicture(sigma: Tensor): Tensor {
-  return sigma.reshape([sigma.dim(0), 1, 1, 1]);
-}
-
 /**
  * D(x; σ, y) = c_skip x + c_out F(c_in x; c_noise, y), table 1: an estimate of x0 from x = x0 + σ n. The weights are
  * F's, by F's names.
  */
-export class Edm<Hooks> extends Module {
+export class Edm<Hooks> extends Module implements Preconditioned<Hooks> {
   readonly network: RawNetwork<Hooks>;
   readonly #variance: number;
   readonly #noiseScale: number;
@@ -55,11 +44,19 @@ export class Edm<Hooks> extends Module {
     return this.network.nullLabel;
   }
 
+  /** c_in x: of unit variance at every level. */
+  scaled(x: Tensor, sigma: Tensor): Tensor {
+    return x.mul(perPicture(sigma.mul(sigma).add(this.#variance).rsqrt()));
+  }
+
+  /** c_noise [N]. */
+  level(sigma: Tensor): Tensor {
+    return sigma.log().mul(this.#noiseScale);
+  }
+
   /** F(c_in x; c_noise, y): what the network says itself, of unit variance. */
   raw(x: Tensor, sigma: Tensor, labels: Tensor, hooks?: Hooks): Tensor {
-    const scale = sigma.mul(sigma).add(this.#variance).rsqrt(); // c_in: (N)
-    const noise = sigma.log().mul(this.#noiseScale); // c_noise: (N)
-    return this.network.forward(x.mul(perPicture(scale)), noise, labels, hooks);
+    return this.network.forward(this.scaled(x, sigma), this.level(sigma), labels, hooks);
   }
 
   /** D from F, at the same x and σ. */
