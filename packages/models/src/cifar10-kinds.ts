@@ -3,13 +3,13 @@
 import { Cifar10Features } from './cifar10-features.ts';
 import { cifar10Teacher } from './cifar10-teacher.ts';
 import type { Edm } from './diffusion/edm.ts';
-import type { DiTHooks, DiTOptions } from './dit.ts';
+import type { DiT, DiTHooks, DiTOptions } from './dit.ts';
 import type { LoadedModel, ModelKind } from './model-file.ts';
 
 export type TeacherOptions = Partial<DiTOptions>;
-export type Teacher = LoadedModel<TeacherOptions, Edm<DiTHooks>>;
+export type Teacher = LoadedModel<TeacherOptions, Edm<DiTHooks, DiT>>;
 
-export const teacherKind: ModelKind<TeacherOptions, Edm<DiTHooks>> = {
+export const teacherKind: ModelKind<TeacherOptions, Edm<DiTHooks, DiT>> = {
   kind: 'cifar10-teacher',
   create: cifar10Teacher,
 };

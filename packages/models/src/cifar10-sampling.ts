@@ -8,7 +8,7 @@ import { compileDenoiser } from './diffusion/denoiser.ts';
 import type { Edm } from './diffusion/edm.ts';
 import { karrasSigmas } from './diffusion/levels.ts';
 import { euler, sample } from './diffusion/samplers.ts';
-import type { DiTHooks } from './dit.ts';
+import type { DiT, DiTHooks } from './dit.ts';
 
 /** Channels, height and width. */
 export const cifar10Shape = [3, cifar10Size, cifar10Size] as const;
@@ -25,7 +25,7 @@ export function toPictures(samples: Float64Array): RgbImage[] {
 
 export interface SheetOptions {
   readonly device: Device;
-  readonly model: Edm<DiTHooks>;
+  readonly model: Edm<DiTHooks, DiT>;
   readonly weights: Weights;
   readonly rows: number;
   readonly seed: number;

@@ -22,8 +22,8 @@ export const cifar10TeacherSize = {
 export const cifar10QuickSize = { ...cifar10TeacherSize, hiddenSize: 96, depth: 6, numHeads: 3 } as const;
 
 /** D(x; σ, y) on pictures [N, 3, 32, 32] in [−1, 1], ten classes and 10 for none. Weights have DiT's official names. */
-export function cifar10Teacher(options: Partial<DiTOptions> = {}): Edm<DiTHooks> {
-  return new Edm<DiTHooks>(new DiT({ ...cifar10TeacherSize, ...options }), {
+export function cifar10Teacher(options: Partial<DiTOptions> = {}): Edm<DiTHooks, DiT> {
+  return new Edm<DiTHooks, DiT>(new DiT({ ...cifar10TeacherSize, ...options }), {
     sigmaData: 0.5,
     noiseScale: 250,
   });

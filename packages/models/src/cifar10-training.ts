@@ -13,7 +13,7 @@ import { type Device, type NdArray, ndarray, type Tensor } from '@working-papers
 import { Cifar10Features } from './cifar10-features.ts';
 import { cifar10Teacher } from './cifar10-teacher.ts';
 import { type Edm, edmLoss } from './diffusion/edm.ts';
-import type { DiTHooks, DiTOptions } from './dit.ts';
+import type { DiT, DiTHooks, DiTOptions } from './dit.ts';
 
 const side = 32;
 const plane = side * side;
@@ -140,7 +140,7 @@ export interface TeacherTrainingOptions extends TrainingOptions {
   readonly evaluate?: {
     readonly every: number;
     readonly run: (
-      model: Edm<DiTHooks>,
+      model: Edm<DiTHooks, DiT>,
       weights: Weights,
       step: number,
     ) => Promise<{ [metric: string]: number }>;
@@ -151,7 +151,7 @@ export interface TeacherTrainingOptions extends TrainingOptions {
  * Trains the diffusion teacher: AdamW at 1e-3 without decay, gradients clipped at norm 1, mirrored pictures; the rate
  * falls over the last 30 % of the steps. The log has the loss of each noise level (see `edmLoss`).
  */
-export async function trainTeacher(options: TeacherTrainingOptions): Promise<Trained<Edm<DiTHooks>>> {
+export async function trainTeacher(options: TeacherTrainingOptions): Promise<Trained<Edm<DiTHooks, DiT>>> {
   const {
     device,
     seed,

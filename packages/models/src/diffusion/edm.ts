@@ -22,12 +22,15 @@ export interface EdmOptions {
  * D(x; σ, y) = c_skip x + c_out F(c_in x; c_noise, y), table 1: an estimate of x0 from x = x0 + σ n. The weights are
  * F's, by F's names.
  */
-export class Edm<Hooks> extends Module implements Preconditioned<Hooks> {
-  readonly network: RawNetwork<Hooks>;
+export class Edm<Hooks, N extends RawNetwork<Hooks> = RawNetwork<Hooks>>
+  extends Module
+  implements Preconditioned<Hooks>
+{
+  readonly network: N;
   readonly #variance: number;
   readonly #noiseScale: number;
 
-  constructor(network: RawNetwork<Hooks>, options: EdmOptions = {}) {
+  constructor(network: N, options: EdmOptions = {}) {
     super();
     const { sigmaData = 0.5, noiseScale = 250 } = options;
     if (!(sigmaData > 0)) throw new RangeError(`standard deviation ${sigmaData} of the data is not above 0`);

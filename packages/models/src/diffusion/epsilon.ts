@@ -10,12 +10,15 @@ import { type Preconditioned, perPicture, type RawNetwork } from './precondition
  * level is nearest. A network with a learned variance says ε in its first half of channels. The weights are the
  * network's, by its names: published DiT checkpoints among them.
  */
-export class Epsilon<Hooks> extends Module implements Preconditioned<Hooks> {
-  readonly network: RawNetwork<Hooks>;
+export class Epsilon<Hooks, N extends RawNetwork<Hooks> = RawNetwork<Hooks>>
+  extends Module
+  implements Preconditioned<Hooks>
+{
+  readonly network: N;
   readonly #logs: readonly number[];
 
   /** `alphaBars` from the cleanest step; default the 1000 of DDPM. */
-  constructor(network: RawNetwork<Hooks>, alphaBars: readonly number[] = linearAlphaBars()) {
+  constructor(network: N, alphaBars: readonly number[] = linearAlphaBars()) {
     super();
     this.network = network;
     this.#logs = alphaBars.map((alphaBar) => Math.log(sigmaOfAlphaBar(alphaBar)));
