@@ -49,7 +49,7 @@ test('a file of another kind, without options, or with tensors that do not fit i
 
 test('a card as a table', () => {
   assert.equal(
-    cardMarkdown('a.safetensors', 'A line.', { seed: '1', other: 'x' }, { seed: 'Seed', data: 'Data' }),
+    cardMarkdown('a.safetensors', 'A line.', { seed: '1', other: 'x' }),
     '# a.safetensors\n\nA line.\n\n| | |\n| --- | --- |\n| Seed | 1 |\n',
   );
 });

@@ -63,13 +63,22 @@ export function unpackModel<O, M extends Module>(
   return { model, weights: loadStateDict(model, tensors, { file }), options, card };
 }
 
-/** A card as Markdown, for people: the facts in their order, those without a title left out. */
-export function cardMarkdown(
-  file: string,
-  about: string,
-  card: ModelCard,
-  titles: Readonly<Record<string, string>>,
-): string {
+/** What the facts of a card are called, in their order. */
+const titles = {
+  command: 'Made by',
+  date: 'Date',
+  machine: 'Machine',
+  minutes: 'Minutes',
+  seed: 'Seed',
+  data: 'Data',
+  base: 'Frozen model (SHA-256 of its tensors)',
+  steps: 'Updates',
+  figures: 'Figures',
+  licence: 'Licence',
+};
+
+/** A card as Markdown, for people: those facts that have a title. */
+export function cardMarkdown(file: string, about: string, card: ModelCard): string {
   const rows = Object.entries(titles).flatMap(([key, title]) =>
     card[key] === undefined ? [] : [`| ${title} | ${card[key]} |`],
   );

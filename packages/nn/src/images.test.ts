@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  beside,
   centerCrop,
   crop,
   flatten,
@@ -171,4 +172,16 @@ test('pictures on a sheet: enlarged, white between them and where the last row e
   assert.equal(tile([dot(1)], { columns: 10 }).width, 1);
   assert.throws(() => tile([], { columns: 1 }), /no pictures/);
   assert.throws(() => tile([dot(1), grid(2, 1)], { columns: 1 }), /pictures of 1×1 and 2×1/);
+});
+
+test('pictures beside each other, tops in line', () => {
+  const grey = (width: number, height: number, value: number) => ({
+    width,
+    height,
+    data: new Uint8Array(3 * width * height).fill(value),
+  });
+  const { width, height, data } = beside([grey(1, 2, 1), grey(2, 1, 2)], 1);
+  const values = Array.from({ length: width * height }, (_, i) => data[3 * i]);
+  assert.deepEqual([width, height, values], [4, 2, [1, 255, 2, 2, 1, 255, 255, 255]]);
+  assert.throws(() => beside([], 1), RangeError);
 });

@@ -90,6 +90,23 @@ export function tile(images: readonly RgbImage[], { columns, scale = 1, gap = 2 
   return { width, height, data };
 }
 
+/** Pictures in a row on white, tops in line. Throws a RangeError for none. */
+export function beside(images: readonly RgbImage[], gap: number): RgbImage {
+  if (images.length === 0) throw new RangeError('no pictures to put beside each other');
+  const width = images.reduce((sum, image) => sum + image.width + gap, -gap);
+  const height = Math.max(...images.map((image) => image.height));
+  const data = new Uint8Array(3 * width * height).fill(255);
+  let left = 0;
+  for (const image of images) {
+    for (let y = 0; y < image.height; y++) {
+      const row = image.data.subarray(3 * y * image.width, 3 * (y + 1) * image.width);
+      data.set(row, 3 * (y * width + left));
+    }
+    left += image.width + gap;
+  }
+  return { width, height, data };
+}
+
 /** The inverse of `fromPlanes`. */
 export function toPlanes({ width, height, data }: RgbImage): Uint8Array {
   const size = width * height;

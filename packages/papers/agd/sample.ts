@@ -9,7 +9,7 @@ import type { Preconditioned } from '@working-papers/models/diffusion/preconditi
 import type { Denoise } from '@working-papers/models/diffusion/samplers';
 import type { DiT, DiTHooks } from '@working-papers/models/dit';
 import type { Weights } from '@working-papers/nn/module';
-import { type Device, gather, type NdArray, ndarray, type Tensor, toNumbers } from '@working-papers/tensor';
+import { type Device, gather, lower, type NdArray, ndarray, Tensor, toNumbers } from '@working-papers/tensor';
 import { AdapterError, conditionsOf, type GuidanceAdapters, student } from './model.ts';
 import type { Guided } from './train.ts';
 
@@ -197,4 +197,37 @@ export async function compileGuided(options: GuidedOptions): Promise<CompiledAda
     },
     dispose: () => compiled.dispose(),
   };
+}
+
+/**
+ * The guided model as an `.onnx` file for any other runtime, with all its weights in it: x [n, C, H, W], σ [n],
+ * classes [n] (int32) and ω [n] → x0.
+ */
+export function exportGuided(options: Omit<AdaptedOptions, 'device'>): {
+  readonly bytes: Uint8Array;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+} {
+  const { model, adapters, shape } = options;
+  const input = (name: string, rest: readonly number[] = [], dtype: 'float32' | 'int32' = 'float32') =>
+    new Tensor({ shape: ['n', ...rest], dtype }, { kind: 'input', name });
+  const [x, sigma, labels, scale] = [
+    input('x', shape),
+    input('sigma'),
+    input('labels', [], 'int32'),
+    input('scale'),
+  ];
+  const said = student(model.network, adapters)(
+    model.scaled(x!, sigma!),
+    model.level(sigma!),
+    labels!,
+    scale!,
+  );
+  const outputs = ['x0'];
+  const { bytes } = lower([model.denoised(x!, sigma!, said)], {
+    weights: new Map([...options.weights, ...options.adapterWeights]),
+    outputNames: outputs,
+    name: 'agd',
+  });
+  return { bytes, inputs: ['x', 'sigma', 'labels', 'scale'], outputs };
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { initialize } from '@working-papers/nn/module';
+import { tensorsHash } from '@working-papers/nn/tensors-hash';
 import { constant, gradients, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
 import { boostedLogits, trainBoosted, trainL2w, WeightNetwork } from './baselines.ts';
 import { Evaluator, operatingPoint } from './evaluate.ts';
-import { tensorsHash } from './features.ts';
 import { costs, layout, syntheticSplit } from './test/synthetic.ts';
 import { initialExits } from './training.ts';
 

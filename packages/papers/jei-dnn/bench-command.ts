@@ -17,6 +17,7 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/pictures')),
   ...(await import('./experiment.ts')),
   ...(await import('./features.ts')),
+  ...(await import('@working-papers/nn/tensors-hash')),
   ...(await import('./bench.ts')),
   ...(await import('./population-graphs.ts')),
   ...(await import('./timing.ts')),

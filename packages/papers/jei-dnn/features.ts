@@ -10,6 +10,7 @@ import { type Cifar10, type Cifar10Split, splitCifar10 } from '@working-papers/n
 import { initialize, type Weights } from '@working-papers/nn/module';
 import { Random } from '@working-papers/nn/random';
 import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import { tensorsHash } from '@working-papers/nn/tensors-hash';
 import { concat, type Device, type NdArray, ndarray } from '@working-papers/tensor';
 import { collate, examples } from './backbone.ts';
 import { type EarlyExitBackbone, JeiDnn } from './model.ts';
@@ -43,16 +44,6 @@ export interface FeatureCache extends FeatureLayout {
   /** Never seen by the backbone: thresholds, quantiles and selection are taken from here. */
   readonly validation: FeatureSplit;
   readonly test: FeatureSplit;
-}
-
-/** SHA-256 over names, shapes and bytes, in the order of the names. */
-export function tensorsHash(tensors: ReadonlyMap<string, NdArray>): string {
-  const hash = createHash('sha256');
-  for (const [name, { dtype, shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    hash.update(`${name} ${dtype}[${shape.join(',')}]`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex');
 }
 
 export interface FeatureOptions {

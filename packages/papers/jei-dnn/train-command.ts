@@ -16,6 +16,7 @@ const engine = async () => ({
   ...(await import('./backbone.ts')),
   ...(await import('./experiment.ts')),
   ...(await import('./features.ts')),
+  ...(await import('@working-papers/nn/tensors-hash')),
   ...(await import('./objective.ts')),
   ...(await import('./warmup.ts')),
   ...(await import('./train.ts')),

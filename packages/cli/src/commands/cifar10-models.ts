@@ -44,18 +44,6 @@ const origin = (
   });
 };
 
-const titles = {
-  command: 'Made by',
-  date: 'Date',
-  machine: 'Machine',
-  minutes: 'Minutes',
-  seed: 'Seed',
-  data: 'Data',
-  steps: 'Updates',
-  figures: 'Figures',
-  licence: 'Licence',
-};
-
 /** The weights and their card beside the checkpoint; the path of the weights. */
 async function write<O, M extends Module>(
   wp: Awaited<ReturnType<typeof engine>>,
@@ -68,7 +56,7 @@ async function write<O, M extends Module>(
   const path = join(folder, file);
   const { tensors, metadata } = wp.packModel(kind, loaded);
   await wp.writeSafetensors(path, tensors, { metadata, float32As: 'F16' });
-  await wp.writeFileWhole(join(folder, `${kind.kind}.md`), wp.cardMarkdown(file, about, loaded.card, titles));
+  await wp.writeFileWhole(join(folder, `${kind.kind}.md`), wp.cardMarkdown(file, about, loaded.card));
   return path;
 }
 
