@@ -5,7 +5,7 @@ import { DataLoader } from '@working-papers/nn/data';
 import type { Weights } from '@working-papers/nn/module';
 import type { Device, Tensor } from '@working-papers/tensor';
 import { toNumbers } from '@working-papers/tensor';
-import type { Guided } from './train.ts';
+import type { Guided } from './objective.ts';
 import type { Point, Trajectories } from './trajectories.ts';
 
 /** Sums of squares over the points of one step of one trajectory. */

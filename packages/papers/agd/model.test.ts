@@ -12,8 +12,8 @@ import {
   sizeOfNetwork,
   student,
 } from './model.ts';
+import type { Guided } from './objective.ts';
 import { randomWeights, shape, testDevice, tinyModel } from './test/tiny.ts';
-import type { Guided } from './train.ts';
 
 const device = await testDevice();
 const { network } = tinyModel();

@@ -11,7 +11,7 @@ import type { DiT, DiTHooks } from '@working-papers/models/dit';
 import type { Weights } from '@working-papers/nn/module';
 import { type Device, gather, lower, type NdArray, ndarray, Tensor, toNumbers } from '@working-papers/tensor';
 import { AdapterError, conditionsOf, type GuidanceAdapters, student } from './model.ts';
-import type { Guided } from './train.ts';
+import type { Guided } from './objective.ts';
 
 export interface AdaptedOptions {
   readonly device: Device;

@@ -8,8 +8,9 @@ import { readSafetensors } from '@working-papers/nn/safetensors-file';
 import { toNumbers } from '@working-papers/tensor';
 import { drift, errorByScale, errorByStep, pointErrors, relativeError } from './evaluate.ts';
 import { adapterKinds, student } from './model.ts';
+import { losses, riseAndCosine } from './objective.ts';
 import { randomWeights, testDevice, tinyModel, tinyTrajectories } from './test/tiny.ts';
-import { losses, riseAndCosine, trainAdapters, trainFully } from './train.ts';
+import { trainAdapters, trainFully } from './train.ts';
 
 const device = await testDevice();
 const tiny = tinyModel();

@@ -1,135 +1,42 @@
 /**
  * Training of adapters on recorded points: one call of the network with its adapters a step, the network frozen, no
- * teacher in memory. And of the baseline that moves all weights of the network instead.
+ * teacher in memory. And of the baseline that moves all weights of the network instead. Node only; the page trains with
+ * `objective.ts`.
  */
 
-import type { DiT } from '@working-papers/models/dit';
-import { DataLoader } from '@working-papers/nn/data';
 import { type FitOptions, fit } from '@working-papers/nn/fit';
-import { zeros } from '@working-papers/nn/initializers';
-import { Linear } from '@working-papers/nn/layers';
-import { Module, traceInference, type Weights } from '@working-papers/nn/module';
-import { adamW } from '@working-papers/nn/optimizers';
-import type { Schedule } from '@working-papers/nn/schedules';
-import { Trainer } from '@working-papers/nn/trainer';
-import type { Device, Tensor } from '@working-papers/tensor';
-import { type AdapterSetOptions, GuidanceAdapters, ScalarEncoder, sizeOfNetwork, student } from './model.ts';
-import type { Point, PointBatch, Trajectories } from './trajectories.ts';
-
-/** The network in one guided call: what it sees, its number for the level [N], labels [N] and ω [N]. */
-export type Guided = (x: Tensor, level: Tensor, labels: Tensor, scale: Tensor) => Tensor;
-
-/**
- * What is minimised, for an answer s and a target d: `mse` mean (s − d)²; `l1` mean |s − d|; `noise` the square times
- * √(1 − ᾱ); `angle` the square times ½ |1 − cos(c, d)|, where c is what the network says without guidance.
- */
-export const losses = ['mse', 'l1', 'noise', 'angle'] as const;
-export type Loss = (typeof losses)[number];
+import type { Weights } from '@working-papers/nn/module';
+import { type AdapterSetOptions, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
+import {
+  createPointTraining,
+  type Guided,
+  type PointOptions,
+  type PointTraining,
+  ScaleConditioned,
+} from './objective.ts';
 
 export interface PointTrainingOptions
-  extends Pick<
-    FitOptions,
-    'folder' | 'resume' | 'signal' | 'progress' | 'onStep' | 'checkpointMinutes' | 'evaluate' | 'onEvaluate'
-  > {
-  readonly device: Device;
-  /** The frozen network and its weights. */
-  readonly network: DiT;
-  readonly weights: Weights;
-  readonly trajectories: Trajectories;
-  readonly seed: number;
-  /** Updates; default 5000. */
-  readonly steps?: number;
-  /** Default 64. */
-  readonly batchSize?: number;
-  /** Highest learning rate; default 1e-3, the release's for large networks is 1e-4. */
-  readonly peakRate?: number;
-  /** Default `mse`. */
-  readonly loss?: Loss;
-}
+  extends PointOptions,
+    Pick<
+      FitOptions,
+      'folder' | 'resume' | 'signal' | 'progress' | 'onStep' | 'checkpointMinutes' | 'evaluate' | 'onEvaluate'
+    > {}
 
 export interface AdapterTrainingOptions extends PointTrainingOptions {
   readonly adapters: AdapterSetOptions;
 }
 
-/** A straight rise over the first tenth from a ten-thousandth of the peak, then half a cosine back to it. */
-export function riseAndCosine(peak: number, steps: number): Schedule {
-  const low = 1e-4;
-  const rise = Math.max(1, Math.round(steps / 10));
-  return (step) => {
-    if (step < rise) return peak * (low + (1 - low) * (step / rise));
-    const done = Math.min(1, (step - rise) / Math.max(1, steps - rise));
-    return peak * (low + ((1 - low) * (1 + Math.cos(Math.PI * done))) / 2);
-  };
-}
-
-function lossOf(kind: Loss, network: DiT, said: Tensor, batch: Record<string, Tensor>): Tensor {
-  const { x, level, labels, target, noise } = batch as Record<keyof PointBatch, Tensor>;
-  const error = said.sub(target!);
-  if (kind === 'l1') return error.abs().mean();
-  if (kind === 'mse') return error.mul(error).mean();
-  const each = error.mul(error).mean([1, 2, 3]); // (B)
-  if (kind === 'noise') return each.mul(noise!).mean();
-  const plain = traceInference(() => network.forward(x!, level!, labels!));
-  const dot = (a: Tensor, b: Tensor) => a.mul(b).sum([1, 2, 3]);
-  const cosine = dot(plain, target!).mul(dot(plain, plain).mul(dot(target!, target!)).add(1e-12).rsqrt());
-  return each.mul(cosine.neg().add(1).abs().mul(0.5)).mean();
-}
-
-/** Trains whatever weights `model` has so that `forward` says what was recorded. */
-async function trainOnPoints(
-  model: Module,
-  forward: Guided,
-  start: { readonly weights?: Weights; readonly frozen?: Weights },
+/** Runs a training with its log and checkpoints, and takes the weights at the end. */
+async function run(
+  { trainer, ...training }: PointTraining,
   options: PointTrainingOptions,
 ): Promise<{ weights: Weights; steps: number }> {
-  const { device, network, trajectories, seed, steps = 5000, batchSize = 64, peakRate = 1e-3 } = options;
   const { folder, resume, signal, progress, onStep, checkpointMinutes, evaluate, onEvaluate } = options;
-  const { shape, parts } = trajectories.data;
-  const [channels, height, width] = shape;
-  const numbers = { shape: [batchSize] };
-  const trainer = await Trainer.create({
-    device,
-    model,
-    seed,
-    batch: {
-      x: { shape: [batchSize, ...shape] },
-      level: numbers,
-      noise: numbers,
-      labels: { shape: [batchSize], dtype: 'int32' },
-      scale: numbers,
-      target: { shape: [batchSize, parts * channels, height, width] },
-    },
-    loss: (batch) => {
-      const { x, level, labels, scale } = batch;
-      // labels are dropped nowhere: the network below is not in training
-      const said = traceInference(() => forward(x, level, labels, scale));
-      return { loss: lossOf(options.loss ?? 'mse', network, said, batch) };
-    },
-    optimizer: adamW({ weightDecay: 0 }),
-    ...start,
-  });
-  const loader = new DataLoader<Point, PointBatch>(
-    trajectories.points(),
-    (points) => trajectories.batch(points),
-    {
-      batchSize,
-      shuffle: true,
-      seed,
-      dropLast: true,
-    },
-  );
   const given = { resume, signal, progress, onStep, checkpointMinutes, evaluate, onEvaluate };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   try {
-    const done = await fit({
-      ...known,
-      trainer,
-      loader,
-      folder,
-      steps,
-      schedule: riseAndCosine(peakRate, steps),
-    });
-    return { weights: await trainer.weights(), steps: done };
+    const steps = await fit({ ...known, ...training, trainer, folder });
+    return { weights: await trainer.weights(), steps };
   } finally {
     await trainer.dispose();
   }
@@ -141,35 +48,9 @@ export async function trainAdapters(
 ): Promise<{ adapters: GuidanceAdapters; weights: Weights; steps: number }> {
   const { network } = options;
   const adapters = new GuidanceAdapters(options.adapters, sizeOfNetwork(network));
-  const trained = await trainOnPoints(
-    adapters,
-    student(network, adapters),
-    { frozen: options.weights },
-    options,
-  );
-  return { adapters, ...trained };
-}
-
-/**
- * A copy of a network that takes ω as a further condition: c + W E(ω), the way of guidance distillation before
- * adapters (Meng et al. 2023, arXiv 2210.03142, section 3.1).
- */
-export class ScaleConditioned extends Module {
-  readonly network: DiT;
-  readonly scaleEmbedder: ScalarEncoder;
-  readonly scaleProj: Linear;
-
-  constructor(network: DiT, hiddenSize = 64) {
-    super();
-    this.network = network;
-    this.scaleEmbedder = new ScalarEncoder(hiddenSize, true);
-    this.scaleProj = new Linear(hiddenSize, network.hiddenSize, { initWeight: zeros, initBias: zeros });
-  }
-
-  forward(x: Tensor, level: Tensor, labels: Tensor, scale: Tensor): Tensor {
-    const added = this.scaleProj.forward(this.scaleEmbedder.forward(scale)); // (N, d)
-    return this.network.forward(x, level, labels, { condition: (c) => c.add(added) });
-  }
+  const start = { frozen: options.weights };
+  const training = await createPointTraining(adapters, student(network, adapters), start, options);
+  return { adapters, ...(await run(training, options)) };
 }
 
 /** The baseline: full guidance distillation. All weights move, from those of the network. */
@@ -178,6 +59,6 @@ export async function trainFully(
 ): Promise<{ model: ScaleConditioned; weights: Weights; steps: number }> {
   const model = new ScaleConditioned(options.network);
   const forward: Guided = (...inputs) => model.forward(...inputs);
-  const trained = await trainOnPoints(model, forward, { weights: options.weights }, options);
-  return { model, ...trained };
+  const training = await createPointTraining(model, forward, { weights: options.weights }, options);
+  return { model, ...(await run(training, options)) };
 }
