@@ -5,13 +5,12 @@ import { fileURLToPath } from 'node:url';
 import type { Module } from '@working-papers/nn/module';
 import { readSafetensors } from '@working-papers/nn/safetensors-file';
 import { type Features, featuresKind, type Teacher, teacherKind } from './cifar10-kinds.ts';
+import { featuresUrl, teacherUrl } from './cifar10-weights.ts';
 import { type LoadedModel, ModelFileError, type ModelKind, unpackModel } from './model-file.ts';
 
-const shipped = (name: string) => fileURLToPath(new URL(`../weights/${name}`, import.meta.url));
-
-/** Where the weights lie that ship with this package. */
-export const shippedTeacher = shipped('cifar10-teacher.safetensors');
-export const shippedFeatures = shipped('cifar10-features.safetensors');
+/** The paths of the files that ship. */
+export const shippedTeacher = fileURLToPath(teacherUrl);
+export const shippedFeatures = fileURLToPath(featuresUrl);
 
 async function read<O, M extends Module>(kind: ModelKind<O, M>, path: string): Promise<LoadedModel<O, M>> {
   if (!existsSync(path))

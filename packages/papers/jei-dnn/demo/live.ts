@@ -2,6 +2,7 @@
 
 import type { RgbImage } from '@working-papers/nn/images';
 import { decodeSafetensors } from '@working-papers/nn/safetensors';
+import { fetchWeights } from '@working-papers/paper/browser';
 import { openDevice, type Provider } from '@working-papers/tensor';
 import { type Classification, openClassifier } from '../classify.ts';
 import { unpackWeights } from '../weights.ts';
@@ -27,10 +28,7 @@ const weightsUrl = new URL('../weights/jei-dnn.safetensors', import.meta.url);
 
 /** Fetches the weights and compiles the network. Throws with a sentence for the reader. */
 export async function openLive(provider: Provider, wasmPaths: string): Promise<Live> {
-  const response = await fetch(weightsUrl);
-  const isFile = response.ok && !response.headers.get('content-type')?.startsWith('text/html');
-  if (!isFile) throw new Error('the trained weights are not part of this page yet');
-  const weights = unpackWeights(decodeSafetensors(new Uint8Array(await response.arrayBuffer())));
+  const weights = unpackWeights(decodeSafetensors(await fetchWeights(weightsUrl)));
   const device = await openDevice({ provider, assets: wasmPaths });
   try {
     const classifier = await openClassifier({ device, weights });
@@ -56,10 +54,4 @@ export async function openLive(provider: Provider, wasmPaths: string): Promise<L
     await device.close();
     throw error;
   }
-}
-
-/** Is there a GPU that the page may use? */
-export async function hasWebGpu(): Promise<boolean> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } };
-  return (await gpu?.requestAdapter().catch(() => null)) != null;
 }

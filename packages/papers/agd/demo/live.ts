@@ -1,0 +1,77 @@
+/** The generator in the reader's browser: the weights that ship, compiled in a worker. */
+
+import { teacherKind } from '@working-papers/models/cifar10-kinds';
+import { toPictures } from '@working-papers/models/cifar10-sampling';
+import { teacherUrl } from '@working-papers/models/cifar10-weights';
+import { unpackModel } from '@working-papers/models/model-file';
+import { cifar10Classes } from '@working-papers/nn/cifar10-classes';
+import type { RgbImage } from '@working-papers/nn/images';
+import { decodeSafetensors } from '@working-papers/nn/safetensors';
+import { fetchWeights } from '@working-papers/paper/browser';
+import { openDevice, type Provider } from '@working-papers/tensor';
+import { adapterKind } from '../checkpoint.ts';
+import { type Method, openGenerator } from '../generate.ts';
+
+export interface Request {
+  readonly method: Method;
+  readonly label: number;
+  /** ω. */
+  readonly scale: number;
+  readonly count: number;
+  readonly seed: number;
+  readonly steps: number;
+  readonly signal: AbortSignal;
+  /** The pictures as the network believes them to be, and how many calls that has taken. */
+  readonly onPictures: (pictures: RgbImage[], calls: number) => void;
+}
+
+export interface Drawn {
+  readonly pictures: RgbImage[];
+  /** Calls of the network for each picture. */
+  readonly calls: number;
+  readonly milliseconds: number;
+}
+
+export interface Live {
+  readonly provider: Provider;
+  readonly classNames: readonly string[];
+  draw(request: Request): Promise<Drawn>;
+  close(): Promise<void>;
+}
+
+const adaptersUrl = new URL('../weights/agd-offset.safetensors', import.meta.url);
+
+/** Fetches the weights and opens a device. Throws with a sentence for the reader. */
+export async function openLive(provider: Provider, wasmPaths: string): Promise<Live> {
+  const [base, own] = await Promise.all([teacherUrl, adaptersUrl].map(fetchWeights));
+  const teacher = unpackModel(teacherKind, decodeSafetensors(base!, 'the model'), 'the model');
+  const adapters = unpackModel(adapterKind, decodeSafetensors(own!, 'the adapters'), 'the adapters');
+  const device = await openDevice({ provider, assets: wasmPaths });
+  try {
+    const generator = openGenerator({ device, teacher, adapters });
+    return {
+      provider,
+      classNames: cifar10Classes,
+      async draw({ method, label, scale, count, seed, steps, signal, onPictures }) {
+        const labels = new Array<number>(count).fill(label);
+        const perStep = method === 'cfg' ? 2 : 1;
+        // the first run of a graph pays for its setting up; what is timed should not
+        await generator.prepare({ method, labels, scale });
+        return generator.generate({
+          method,
+          labels,
+          scale,
+          steps,
+          seed,
+          signal,
+          onStep: ({ denoised, step }) =>
+            onPictures(toPictures(Float64Array.from(denoised)), perStep * (step + 1)),
+        });
+      },
+      close: () => device.close(),
+    };
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}
