@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { writeSafetensors } from '@working-papers/nn/safetensors-file';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import sharp from 'sharp';
+import { launch, newPage, partsOutside, type Site, serve, wp } from '../../../../paper/test/live-run.ts';
 import { samples } from '../../samples.ts';
 import { packWeights } from '../../weights.ts';
 import { shippedWeights } from '../../weights-file.ts';
@@ -18,10 +15,9 @@ import { randomWeights } from '../random.ts';
 
 /* The live run on the page beside `wp run` in Node: the same file must get the same answer. */
 
-const root = fileURLToPath(new URL('../../../../../', import.meta.url));
 let folder: string;
 let weights = shippedWeights;
-let site: { origin: string; close(): Promise<void> };
+let site: Site;
 let browser: Browser;
 
 before(async () => {
@@ -39,10 +35,7 @@ before(async () => {
     .toFile(join(folder, 'ship.png'));
   await writeFile(join(folder, 'text.jpg'), 'no picture at all');
   site = await serve();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
@@ -50,41 +43,11 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The page on a free port, built where needed. */
-async function serve(): Promise<typeof site> {
-  const server = spawn(process.execPath, ['--conditions=source', 'start.ts', '--port', '0'], {
-    cwd: join(root, 'packages/site'),
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = once(server, 'exit');
-  let printed = '';
-  for await (const chunk of server.stdout) {
-    printed += chunk;
-    const origin = /at (http:\S+)\n/.exec(printed)?.[1];
-    if (!origin) continue;
-    return {
-      origin,
-      async close() {
-        server.kill();
-        await exited;
-      },
-    };
-  }
-  throw new Error(`the page was not served: ${printed}`);
-}
-
 async function open(
   t: TestContext,
   options: BrowserContextOptions = {},
 ): Promise<{ page: Page; faults: string[] }> {
-  const context = await browser.newContext(options);
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const faults: string[] = [];
-  page.on('pageerror', (error) => faults.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error') faults.push(message.text());
-  });
+  const { page, faults } = await newPage(t, browser, options);
   await page.route('**/*.safetensors', async (route) =>
     route.fulfill({
       body: await readFile(weights),
@@ -135,28 +98,8 @@ interface Run {
 }
 
 /** What `wp run --json` says. */
-async function run(...options: string[]): Promise<Run> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [
-      '--conditions=source',
-      join(root, 'packages/cli/src/main.ts'),
-      ...[
-        'run',
-        'jei-dnn',
-        join(folder, 'ship.png'),
-        '--json',
-        '--threads',
-        '1',
-        '--weights',
-        weights,
-        ...options,
-      ],
-    ],
-    { maxBuffer: 1e8 },
-  );
-  return JSON.parse(stdout) as Run;
-}
+const run = (...options: string[]) =>
+  wp<Run>('run', 'jei-dnn', join(folder, 'ship.png'), '--threads', '1', '--weights', weights, ...options);
 
 const upload = (page: Page, file: string) =>
   page.getByLabel('A picture from your files').setInputFiles(join(folder, file));
@@ -255,16 +198,7 @@ test('a dropped picture counts, samples are buttons, and all fits on a narrow an
       await page.keyboard.press('Enter');
     });
     assert.equal(await frog.getAttribute('aria-pressed'), 'true');
-    const outside = await page.evaluate(() => {
-      const edge = document.documentElement.clientWidth;
-      return [...document.querySelectorAll('.demo *')]
-        .filter((element) => !element.closest('.visually-hidden'))
-        .filter((element) => {
-          const { left, right, width } = element.getBoundingClientRect();
-          return width > 1 && (left < -0.5 || right > edge + 0.5);
-        })
-        .map((element) => element.className);
-    });
+    const outside = await partsOutside(page);
     assert.deepEqual(outside, [], `at ${width}`);
   }
 });
