@@ -5,6 +5,7 @@ export { edition20260910 } from './edition-2026-09-10.ts';
 export { identifiersOf } from './identifiers.ts';
 export type { Axis, Claim, Figure, Point, Report, Series, Table } from './report.ts';
 export { readReport } from './report.ts';
+export * from './report-text.ts';
 export type { Edition, Identifier, Link, PaperFacts, PaperState } from './types.ts';
 
 /** All editions, newest first. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readReport } from '@working-papers/edition';
+import { medianOf, readmeMarkers, readReport, spread, withResults } from '@working-papers/edition';
 
 function sample() {
   return {
@@ -56,4 +56,24 @@ test('a fault names the field, what was found and what was expected', () => {
   const noSeries = sample();
   noSeries.report.figures[0]!.series = [];
   assert.throws(() => readReport(noSeries), /report\.figures\[0\]\.series: expected at least one series/);
+});
+
+test('a README takes the report between its markers and nothing else', () => {
+  const report = readReport(sample())!;
+  const old = `before\n${readmeMarkers('dmd2').join('\nold\n')}\nafter`;
+  const readme = withResults(old, 'dmd2', report);
+  assert.match(readme, /^before\n/);
+  assert.match(readme, /after$/);
+  assert.doesNotMatch(readme, /\nold\n/);
+  assert.match(readme, /\| better at equal cost \| \+3\.0 \| \+1\.4 \| \*\*partly\*\* \|/);
+  assert.equal(withResults(readme, 'dmd2', report), readme);
+  assert.throws(() => withResults('no markers', 'dmd2', report), /has no '<!-- results: .*bench dmd2/);
+});
+
+test('figures in words: a mean with the range of several, a median', () => {
+  const two = (value: number) => value.toFixed(2);
+  assert.equal(spread([1, 2, 6], two), '3.00 (1.00 to 6.00)');
+  assert.equal(spread([1.5], two), '1.50');
+  assert.equal(spread([], two), 'none');
+  assert.equal(medianOf([5, 1, 2, 4]), 3);
 });

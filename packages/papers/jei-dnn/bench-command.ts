@@ -22,6 +22,7 @@ const engine = async () => ({
   ...(await import('./population-graphs.ts')),
   ...(await import('./timing.ts')),
   ...(await import('./report.ts')),
+  ...(await import('@working-papers/edition')),
   ...(await import('./weights-file.ts')),
 });
 type Engine = Awaited<ReturnType<typeof engine>>;
@@ -68,7 +69,7 @@ export const bench = defineCommand({
     if (options.readme) {
       const { report } = JSON.parse(await wp.readFile(own('./results.json'), 'utf8')) as Results;
       const readme = await wp.readFile(own('./README.md'), 'utf8');
-      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, report));
+      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, 'jei-dnn', report));
       output.print(own('./README.md'));
       output.result({ readme: own('./README.md') });
       return;

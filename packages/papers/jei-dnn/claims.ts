@@ -1,21 +1,9 @@
 /** The paper's claims answered by the figures. The rules stood before the figures did. */
 
+import { type Claim, mean, medianOf, percent, points, signed, spread } from '@working-papers/edition';
 import { accuracyAtCost, costAtAccuracy } from '@working-papers/metrics/curves';
 import { type Beside, type Details, type Form, forms, type RegretFigures, type SeedResult } from './bench.ts';
-import {
-  asServed,
-  type Claim,
-  curve,
-  type Measured,
-  mean,
-  medianOf,
-  middle,
-  percent,
-  points,
-  signed,
-  spread,
-  warmupThresholds,
-} from './results.ts';
+import { asServed, curve, type Measured, middle, warmupThresholds } from './results.ts';
 import type { Timing } from './timing.ts';
 
 /**

@@ -1,7 +1,8 @@
 /** Plots of the report. */
 
+import { type Figure, mean } from '@working-papers/edition';
 import { full, independent, type Point, type SeedResult, sequential, served, varied } from './bench.ts';
-import { asServed, type Figure, mean, method, warmupThresholds } from './results.ts';
+import { asServed, method, warmupThresholds } from './results.ts';
 import type { Timing } from './timing.ts';
 
 /** Settings are the same for every seed: a point each, with the seeds' range of accuracy. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { reportMarkdown } from '@working-papers/edition';
 import type { Point, SeedResult } from './bench.ts';
 import { forms, independent, oracle, sequential, variants, varied } from './bench.ts';
 import { advantage } from './claims.ts';
-import { readmeMarkers, reportMarkdown, withReport, withResults } from './report.ts';
+import { withReport } from './report.ts';
 import type { Results } from './results.ts';
 
 const costWeights = [0.1, 1];
@@ -115,16 +116,6 @@ test('every table row has a cell a column, and no figure is NaN', () => {
     for (const row of rows) assert.equal(row.length, columns.length, title);
   assert.doesNotMatch(JSON.stringify(report), /NaN|Infinity|undefined/);
   assert.ok(report.figures.every(({ series }) => series.every(({ points }) => points.length > 0)));
-});
-
-test('the README takes the report between its markers and nothing else', () => {
-  const { report } = withReport(measured([seedResult(0.02, 0)]));
-  const readme = withResults(`before\n${readmeMarkers.join('\nold\n')}\nafter`, report);
-  assert.match(readme, /^before\n/);
-  assert.match(readme, /after$/);
-  assert.doesNotMatch(readme, /\nold\n/);
-  assert.equal(withResults(readme, report), readme);
-  assert.throws(() => withResults('no markers', report), /has no/);
 });
 
 const files = ['./results.json', './README.md'].map((name) => new URL(name, import.meta.url));

@@ -1,9 +1,10 @@
 /** Tables of the report. */
 
+import { mean, percent, signed, type Table } from '@working-papers/edition';
 import { accuracyAtCost } from '@working-papers/metrics/curves';
 import { type Details, type Form, forms, type SeedResult } from './bench.ts';
 import { curvePoints } from './figures.ts';
-import { curve, type Measured, mean, percent, signed, type Table } from './results.ts';
+import { curve, type Measured } from './results.ts';
 import type { Timing } from './timing.ts';
 
 type Cell = string | number;
