@@ -11,6 +11,7 @@ import { cosine, type Schedule, warmup } from '@working-papers/nn/schedules';
 import { type Batch, Trainer } from '@working-papers/nn/trainer';
 import { type Device, type NdArray, ndarray, type Tensor } from '@working-papers/tensor';
 import { Cifar10Features } from './cifar10-features.ts';
+import type { Teacher } from './cifar10-kinds.ts';
 import { cifar10Teacher } from './cifar10-teacher.ts';
 import { type Edm, edmLoss } from './diffusion/edm.ts';
 import type { DiT, DiTHooks, DiTOptions } from './dit.ts';
@@ -32,16 +33,20 @@ export interface Augmentation {
   readonly flip?: boolean;
   /** Shift by up to so many pixels in each direction, grey beyond the edges. */
   readonly shift?: number;
+  /** Leave out pictures of other classes. */
+  readonly classes?: readonly number[];
 }
 
 /** The pictures of a split. */
 export function pictures(
   split: Cifar10Split,
-  { flip = false, shift = 0 }: Augmentation = {},
+  { flip = false, shift = 0, classes }: Augmentation = {},
 ): Dataset<Picture> {
+  const kept = classes && Array.from(split.labels.keys()).filter((n) => classes.includes(split.labels[n]!));
   return {
-    length: split.length,
-    get(i: number, random: Random): Picture {
+    length: kept?.length ?? split.length,
+    get(nth: number, random: Random): Picture {
+      const i = kept?.[nth] ?? nth;
       const move = () => (shift > 0 ? random.integer(2 * shift + 1) - shift : 0);
       const pixels = split.images.subarray(i * bytes, (i + 1) * bytes);
       return {
@@ -134,6 +139,10 @@ async function run(
 export interface TeacherTrainingOptions extends TrainingOptions {
   /** Another size than the teacher's own. */
   readonly model?: Partial<DiTOptions>;
+  /** Goes on from this model instead of fresh weights: more training, or tuning on other pictures. */
+  readonly start?: Teacher;
+  /** Pictures of these classes only. */
+  readonly classes?: readonly number[];
   /** Decay of the moving average that becomes the weights; default 0.9995, or less for runs below 20,000 steps. */
   readonly ema?: number;
   /** Runs every so many steps and at the end, on the averaged weights: sample grids, figures for the log. */
@@ -160,9 +169,11 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
     peakRate = 1e-3,
     ema = Math.min(0.9995, Math.max(0, 1 - 10 / steps)), // over no more than the last tenth of the run
     evaluate,
+    start,
+    classes,
     ...others
   } = options;
-  const model = cifar10Teacher(options.model);
+  const model = start?.model ?? cifar10Teacher(options.model);
   const trainer = await Trainer.create({
     device,
     model,
@@ -173,6 +184,7 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
     clipNorm: 1,
     ema,
     emaRamp: true,
+    ...(start && { weights: start.weights }),
   });
   const figures = async () => evaluate!.run(model, await trainer.weights('ema'), trainer.step);
   const { model: _, ...fitting } = { ...others, device, seed, steps, batchSize };
@@ -180,7 +192,8 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
     schedule: trapezoid(peakRate, steps, { rise: Math.min(200, Math.round(steps / 50)) }),
     ...(evaluate && { evaluate: { every: evaluate.every, run: figures } }),
   };
-  return { model, ...(await run(trainer, fitting, { flip: true }, rest, 'ema')) };
+  const augmentation = { flip: true, ...(classes && { classes }) };
+  return { model, ...(await run(trainer, fitting, augmentation, rest, 'ema')) };
 }
 
 export interface FeatureTrainingOptions extends Omit<TrainingOptions, 'data'> {

@@ -71,6 +71,7 @@ const titles = {
   minutes: 'Minutes',
   seed: 'Seed',
   data: 'Data',
+  start: 'Went on',
   base: 'Frozen model (SHA-256 of its tensors)',
   steps: 'Updates',
   figures: 'Figures',

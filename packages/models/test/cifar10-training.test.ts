@@ -4,9 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Cifar10Split } from '@working-papers/nn/cifar10';
+import { initialize, stateDict } from '@working-papers/nn/module';
 import { Random } from '@working-papers/nn/random';
 import { openDevice, toNumbers } from '@working-papers/tensor';
-import { collate, pictures, trainFeatures, trainTeacher, trapezoid } from '../src/cifar10-training.ts';
+import { cifar10Teacher } from '../src/cifar10-teacher.ts';
+import {
+  collate,
+  type Picture,
+  pictures,
+  trainFeatures,
+  trainTeacher,
+  trapezoid,
+} from '../src/cifar10-training.ts';
 
 const device = await openDevice({ threads: 1 });
 const folder = await mkdtemp(join(tmpdir(), 'cifar10-training-'));
@@ -84,6 +93,24 @@ test('a small teacher trains, with the losses of noise levels and figures in its
   assert.equal(first.steps, 2);
   const second = await trainTeacher({ ...stopping, resume: true });
   assert.deepEqual([...second.weights.values()], [...whole.weights.values()]);
+});
+
+test('a teacher goes on from given weights, on pictures of one class', async () => {
+  const some = pictures(data.train, { classes: [1] });
+  assert.equal(some.length, 32);
+  assert.deepEqual(
+    [0, 31].map((n) => (some.get(n, new Random(1)) as Picture).label),
+    [1, 1],
+  );
+  const options = { hiddenSize: 8, depth: 1, numHeads: 2 };
+  const model = cifar10Teacher(options);
+  const start = { model, weights: initialize(model, 7), options, card: {} };
+  const common = { device, data, seed: 1, batchSize: 16, start, classes: [1] };
+  // at no rate nothing moves: the result is the start
+  const given = { ...common, steps: 2, peakRate: 0, folder: join(folder, 'tuned') };
+  const same = await trainTeacher(given);
+  for (const [name, value] of stateDict(model, start.weights))
+    assert.deepEqual(toNumbers(stateDict(same.model, same.weights).get(name)!), toNumbers(value), name);
 });
 
 test('the feature network learns two kinds of pictures', async () => {

@@ -7,10 +7,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LoadedModel, ModelCard, ModelKind } from '@working-papers/models/model-file';
 import type { Module } from '@working-papers/nn/module';
-import { defineCommand } from '@working-papers/paper';
+import { defineCommand, UserError } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
 const engine = async () => ({
+  ...(await import('@working-papers/models/cifar10-files')),
   ...(await import('@working-papers/models/cifar10-kinds')),
   ...(await import('@working-papers/models/cifar10-teacher')),
   ...(await import('@working-papers/models/cifar10-training')),
@@ -82,6 +83,15 @@ export const trainTeacher = defineCommand({
       default: 'full',
       description: '3.9 million parameters, or one million for a quick look',
     },
+    from: {
+      type: 'string',
+      description: 'go on from the weights of this file, for more training or to tune on some classes',
+    },
+    classes: {
+      type: 'string',
+      description: 'pictures of these classes only, names with commas between',
+    },
+    rate: { type: 'number', min: 0, default: 1e-3, description: 'highest learning rate' },
     sheetEvery: {
       type: 'integer',
       min: 1,
@@ -96,13 +106,19 @@ export const trainTeacher = defineCommand({
     },
     ...common,
   },
-  examples: ['wp train cifar10-teacher', 'wp train cifar10-teacher --resume'],
+  examples: [
+    'wp train cifar10-teacher',
+    'wp train cifar10-teacher --resume',
+    'wp train cifar10-teacher --from my.safetensors --classes cat,dog --steps 500 --rate 3e-4',
+  ],
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, steps, batchSize, resume } = options;
+    const classes = parseClasses(options.classes, wp.cifar10Classes);
+    const start = options.from === undefined ? undefined : await wp.readTeacher(options.from);
     const data = await wp.readCifar10(output);
     await using device = await openChosenDevice(options);
-    const model = options.size === 'quick' ? wp.cifar10QuickSize : {};
+    const model = start?.options ?? (options.size === 'quick' ? wp.cifar10QuickSize : {});
     const card = origin(wp, options);
     let path = '';
     using bar = output.progress('teacher', steps);
@@ -115,6 +131,9 @@ export const trainTeacher = defineCommand({
       resume,
       signal,
       model,
+      ...(start && { start }),
+      ...(classes && { classes }),
+      peakRate: options.rate,
       folder: out,
       onStep: (step, { loss }) => bar.update(step, `loss ${loss!.toFixed(4)}`),
       evaluate: {
@@ -124,7 +143,8 @@ export const trainTeacher = defineCommand({
           await wp.writeFileWhole(join(out, 'samples', `${step}.png`), await wp.encodePng(sheet));
           const facts = {
             ...card(),
-            data: `CIFAR-10, ${data.train.length} pictures, mirrored at random`,
+            data: `CIFAR-10, ${data.train.length} pictures${options.classes ? `, of them ${options.classes}` : ''}, mirrored at random`,
+            ...(options.from !== undefined && { start: `from ${options.from}` }),
             steps: `${step} of ${batchSize} pictures`,
           };
           const about = 'D(x; σ, y) of CIFAR-10: a DiT with the preconditioning of EDM. Half precision.';
@@ -144,6 +164,15 @@ export const trainTeacher = defineCommand({
     output.result({ weights: path, seed, steps: trained.steps });
   },
 });
+
+/** Throws a UserError for a word that is no class. */
+function parseClasses(text: string | undefined, names: readonly string[]): number[] | undefined {
+  return text?.split(',').map((word) => {
+    const label = names.indexOf(word.trim().toLowerCase());
+    if (label < 0) throw new UserError(`--classes ${word.trim()} is none of ${names.join(', ')}`);
+    return label;
+  });
+}
 
 export const trainFeatures = defineCommand({
   summary: 'train the network whose features measure generated CIFAR-10 pictures',

@@ -1,0 +1,439 @@
+/**
+ * The experiment: every way of guiding from the same noise, on one frozen model. In parts that are kept as they are
+ * done, so that an interrupted run goes on: trainings with their error on held-out trajectories, pictures with what
+ * the feature network says of them, times, and adapters on a base that was tuned after they were trained.
+ */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Judge } from '@working-papers/models/cifar10-judge';
+import type { Teacher } from '@working-papers/models/cifar10-kinds';
+import { cifar10Numbers, cifar10Shape } from '@working-papers/models/cifar10-sampling';
+import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
+import { karrasSigmas } from '@working-papers/models/diffusion/levels';
+import { type Denoise, euler, sample } from '@working-papers/models/diffusion/samplers';
+import {
+  countParameters,
+  loadStateDict,
+  type Module,
+  stateDict,
+  type Weights,
+} from '@working-papers/nn/module';
+import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import { type Device, ndarray, type Tensor, toNumbers } from '@working-papers/tensor';
+import { drift, errorByScale, errorByStep, pointErrors, relativeError } from './evaluate.ts';
+import { type AdapterSetOptions, conditionsOf, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
+import { type Guided, type Loss, ScaleConditioned } from './objective.ts';
+import type { PictureResult, Settings, TimingResult, TrainingResult } from './results.ts';
+import { compileAdapted, compileGuided } from './sample.ts';
+import { trainAdapters, trainFully } from './train.ts';
+import type { Trajectories } from './trajectories.ts';
+
+/** One training of the bench. */
+export interface Training {
+  readonly name: string;
+  readonly seed: number;
+  readonly updates: number;
+  readonly points: 'trajectories' | 'forward';
+  /** None: the whole network, with ω as a condition. */
+  readonly adapters?: AdapterSetOptions;
+  readonly loss?: Loss;
+  /** Trajectories that are used, where it is not all. */
+  readonly trajectories?: number;
+}
+
+export const names = {
+  offset: 'AGD, offset',
+  attention: 'AGD, cross-attention',
+  offsetForward: 'Offset, on noised data',
+  attentionForward: 'Cross-attention, on noised data',
+  full: 'Full distillation',
+  plain: 'No guidance',
+  cfg: 'CFG',
+  half: 'CFG, half the steps',
+} as const;
+
+/** The methods that are drawn with, for every seed; then ablations for the first, beside a reference of their length. */
+export function trainingsOf({ seeds, updates, ablationUpdates }: Settings): Training[] {
+  const [offset, attention] = [{ kind: 'offset' }, { kind: 'attention' }] as const;
+  const main = (seed: number): Training[] => [
+    { name: names.offset, adapters: offset, points: 'trajectories', seed, updates },
+    { name: names.offsetForward, adapters: offset, points: 'forward', seed, updates },
+    { name: names.attention, adapters: attention, points: 'trajectories', seed, updates },
+    { name: names.attentionForward, adapters: attention, points: 'forward', seed, updates },
+    { name: names.full, points: 'trajectories', seed, updates },
+  ];
+  const ablation = (name: string, adapters: AdapterSetOptions, rest: Partial<Training> = {}): Training => ({
+    name: `Ablation: ${name}`,
+    adapters,
+    points: 'trajectories',
+    seed: seeds[0]!,
+    updates: ablationUpdates,
+    ...rest,
+  });
+  return [
+    ...seeds.flatMap(main),
+    ablation('offset, the reference', offset),
+    ablation('h = 8', { ...offset, hiddenSize: 8 }),
+    ablation('h = 64', { ...offset, hiddenSize: 64 }),
+    ablation('without the class', { ...offset, useClass: false }),
+    ablation('without the time', { ...offset, useTimestep: false }),
+    ablation('ω alone', { ...offset, useClass: false, useTimestep: false }),
+    ablation('m = 1000, as released', { ...offset, scaleFactor: 1000 }),
+    ablation('one vector a place', { kind: 'position' }),
+    ablation('gated MLP', { kind: 'gated' }),
+    ablation('loss L1', offset, { loss: 'l1' }),
+    ablation('loss weighted by noise', offset, { loss: 'noise' }),
+    ablation('loss weighted by angle', offset, { loss: 'angle' }),
+    ablation('100 trajectories', offset, { trajectories: 100 }),
+  ];
+}
+
+/** What was trained, ready to be asked. */
+export interface Trained {
+  readonly training: Training;
+  /** Of all that `guided` uses. */
+  readonly weights: Weights;
+  readonly guided: Guided;
+  readonly module: Module;
+  readonly adapters?: GuidanceAdapters;
+  readonly adapterWeights?: Weights;
+}
+
+export interface Bench {
+  readonly device: Device;
+  readonly teacher: Teacher;
+  readonly settings: Settings;
+  /** What is trained on, of either kind, and what is judged on: trajectories that none has seen. */
+  readonly points: Readonly<Record<Training['points'], () => Promise<Trajectories>>>;
+  readonly heldOut: Trajectories;
+  /** Holds checkpoints and weights, so that nothing is trained twice. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  readonly onStep?: (training: Training, step: number, loss: number) => void;
+}
+
+function moduleOf(
+  bench: Bench,
+  training: Training,
+): Omit<Trained, 'weights'> & { take(own: Weights): Trained } {
+  const { network } = bench.teacher.model;
+  const base = bench.teacher.weights;
+  if (!training.adapters) {
+    const model = new ScaleConditioned(network);
+    const made = { training, module: model, guided: ((...inputs) => model.forward(...inputs)) as Guided };
+    return { ...made, take: (own) => ({ ...made, weights: own }) };
+  }
+  const adapters = new GuidanceAdapters(training.adapters, sizeOfNetwork(network));
+  const made = { training, module: adapters, adapters, guided: student(network, adapters) };
+  return {
+    ...made,
+    take: (own) => ({ ...made, adapterWeights: own, weights: new Map([...base, ...own]) }),
+  };
+}
+
+const slug = ({ name, seed, updates }: Training) =>
+  `${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}-${updates}-${seed}`;
+
+/** Trains, or reads what was trained before. The minutes are those of the training when it was done here. */
+export async function train(bench: Bench, training: Training): Promise<Trained & { minutes: number }> {
+  const { device, teacher, folder, signal } = bench;
+  const made = moduleOf(bench, training);
+  const path = join(folder, `${slug(training)}.safetensors`);
+  if (existsSync(path)) {
+    const { tensors, metadata } = await readSafetensors(path);
+    return {
+      ...made.take(loadStateDict(made.module, tensors, { file: path })),
+      minutes: Number(metadata.minutes),
+    };
+  }
+  const start = performance.now();
+  const all = await bench.points[training.points]();
+  const count = training.trajectories ?? all.count;
+  const options = {
+    device,
+    network: teacher.model.network,
+    weights: teacher.weights,
+    trajectories: count < all.count ? all.select(Array.from({ length: count }, (_, n) => n)) : all,
+    seed: training.seed,
+    steps: training.updates,
+    ...(training.loss && { loss: training.loss }),
+    folder: join(folder, slug(training)),
+    resume: true,
+    signal,
+    onStep: (step: number, { loss }: { readonly [metric: string]: number }) =>
+      bench.onStep?.(training, step, loss!),
+  };
+  // a module of its own is made inside; names are the same
+  const done = training.adapters
+    ? await trainAdapters({ ...options, adapters: training.adapters })
+    : await trainFully({ ...options, peakRate: 3e-4 });
+  signal.throwIfAborted();
+  const trained = 'adapters' in done ? done.adapters : done.model;
+  const minutes = (performance.now() - start) / 60_000;
+  const tensors = stateDict(trained, done.weights);
+  await writeSafetensors(path, tensors, { metadata: { minutes: minutes.toFixed(1) } });
+  return { ...made.take(loadStateDict(made.module, tensors)), minutes };
+}
+
+const scaleEdges = [1, 1.5, 2, 3, 4, 5, 6.000001];
+
+/** E and drift on the held-out trajectories. */
+export async function judgeTraining(
+  bench: Bench,
+  { training, weights, guided, module, adapters, minutes }: Trained & { minutes: number },
+): Promise<TrainingResult> {
+  const { device, teacher, heldOut, settings, signal } = bench;
+  const { network } = teacher.model;
+  const points = await pointErrors({
+    device,
+    network,
+    weights,
+    guided,
+    teacher: teacher.weights,
+    trajectories: heldOut,
+    signal,
+  });
+  const compiled = await compileGuided({
+    device,
+    model: teacher.model,
+    weights,
+    guided,
+    shape: cifar10Shape,
+  });
+  const { labels, scales } = heldOut.data;
+  const own = await drawn(bench, compiled.for({ labels, scale: scales }), labels.length, settings.steps, 77);
+  await compiled.dispose();
+  const guidance = await guidedEnds(bench);
+  const parameters = countParameters(module);
+  return {
+    name: training.name,
+    seed: training.seed,
+    updates: training.updates,
+    parameters,
+    share: parameters / countParameters(network),
+    minutes: Number(minutes.toFixed(1)),
+    error: relativeError(points) ?? Number.NaN,
+    byScale: errorByScale(points, scaleEdges),
+    byStep: errorByStep(points, settings.steps),
+    drift: drift(own, guidance, cifar10Numbers),
+    roughness: adapters ? await roughness(bench, adapters, weights) : null,
+  };
+}
+
+function drawn(
+  { signal }: Bench,
+  denoise: Denoise,
+  count: number,
+  steps: number,
+  seed: number,
+  first = 0,
+): Promise<Float64Array> {
+  return sample({
+    denoise,
+    sampler: euler,
+    sigmas: karrasSigmas(steps),
+    count,
+    size: cifar10Numbers,
+    seed,
+    first,
+    signal,
+  });
+}
+
+const ends = new WeakMap<Bench, Promise<Float64Array>>();
+
+/** Where CFG ends on the held-out conditions; the same for all trainings. */
+function guidedEnds(bench: Bench): Promise<Float64Array> {
+  const known = ends.get(bench);
+  if (known) return known;
+  const draw = async () => {
+    const { device, teacher, heldOut, settings } = bench;
+    const { labels, scales } = heldOut.data;
+    const denoiser = await compileDenoiser({ device, ...teacher, shape: cifar10Shape });
+    const out = await drawn(
+      bench,
+      denoiser.for({ labels, scale: scales }),
+      labels.length,
+      settings.steps,
+      77,
+    );
+    await denoiser.dispose();
+    return out;
+  };
+  const made = draw();
+  ends.set(bench, made);
+  return made;
+}
+
+/** How much the first block's adapter changes over 0.05 of ω: near 0 where neighbouring scales mean the same. */
+async function roughness(bench: Bench, adapters: GuidanceAdapters, weights: Weights): Promise<number> {
+  const { device, teacher } = bench;
+  const { model } = teacher;
+  const scales = [1.5, 2.5, 3.5, 4.5, 5.5];
+  const n = 2 * scales.length;
+  const prepare = await device.compile(
+    (sigma: Tensor, labels: Tensor, scale: Tensor) =>
+      adapters.prepare(conditionsOf(model.network, model.level(sigma), labels, scale))[0]!,
+    { inputs: [{ shape: [n] }, { shape: [n], dtype: 'int32' }, { shape: [n] }] as const, weights },
+  );
+  const out = toNumbers(
+    await prepare(
+      ndarray(new Float32Array(n).fill(1)),
+      ndarray(new Int32Array(n), [n], 'int32'),
+      ndarray([...scales, ...scales.map((scale) => scale + 0.05)]),
+    ),
+  );
+  await prepare.dispose();
+  const size = out.length / n;
+  const ratios = scales.map((_, i) => {
+    const [here, there] = [i, i + scales.length].map((row) => out.slice(row * size, (row + 1) * size));
+    return Math.hypot(...there!.map((value, at) => value - here![at]!)) / Math.hypot(...here!);
+  });
+  return ratios.reduce((a, b) => a + b) / ratios.length;
+}
+
+/** A way of guiding whose pictures are judged. */
+export interface Drawing {
+  readonly method: string;
+  readonly scale: number;
+  readonly steps: number;
+  readonly seed: number;
+}
+
+/** All scales for the first seed, then the best scale of CFG for the others. */
+export function drawingsOf({ scales, steps, seeds }: Settings, best: number | undefined): Drawing[] {
+  const of = (scale: number, seed: number): Drawing[] => [
+    ...(scale === 1 ? [{ method: names.plain, scale, steps, seed }] : []),
+    { method: names.cfg, scale, steps, seed },
+    ...[names.offset, names.attention, names.offsetForward, names.attentionForward, names.full].map(
+      (method) => ({
+        method,
+        scale,
+        steps,
+        seed,
+      }),
+    ),
+    { method: names.half, scale, steps: Math.max(2, Math.round(steps / 2)), seed },
+  ];
+  const [first, ...others] = seeds;
+  const plain = others.map((seed) => ({ method: names.plain, scale: 1, steps, seed }));
+  return [
+    ...scales.flatMap((scale) => of(scale, first!)),
+    ...(best === undefined
+      ? []
+      : [...others.flatMap((seed) => of(best, seed)), ...(best === 1 ? [] : plain)]),
+  ];
+}
+
+/** The scale at which CFG's distance is smallest. */
+export function bestScale(pictures: readonly PictureResult[], seed: number): number | undefined {
+  const cfg = pictures.filter((each) => each.method === names.cfg && each.seed === seed);
+  return cfg.toSorted((a, b) => a.fdCnn - b.fdCnn)[0]?.scale;
+}
+
+/** Draws `settings.pictures` pictures, the classes taking turns, and judges them. */
+export async function judgeDrawing(
+  bench: Bench,
+  judge: Judge,
+  drawing: Drawing,
+  trained: Trained | undefined,
+  onProgress: (done: number) => void,
+): Promise<PictureResult> {
+  const { device, teacher, settings } = bench;
+  const { method, scale, steps, seed } = drawing;
+  const { pictures } = settings;
+  const labels = Array.from({ length: pictures }, (_, n) => n % 10);
+  const samples = new Float64Array(pictures * cifar10Numbers);
+  const given = { device, model: teacher.model, shape: cifar10Shape };
+  const compiled = trained
+    ? await compileGuided({ ...given, weights: trained.weights, guided: trained.guided })
+    : await compileDenoiser({ ...given, weights: teacher.weights });
+  try {
+    const batch = 100;
+    for (let first = 0; first < pictures; first += batch) {
+      const own = labels.slice(first, first + batch);
+      const conditions = method === names.plain ? { labels: own } : { labels: own, scale };
+      const denoise = compiled.for(conditions as { labels: number[]; scale: number });
+      const part = await drawn(bench, denoise, own.length, steps, 1000 + seed, first);
+      samples.set(part, first * cifar10Numbers);
+      onProgress(first + own.length);
+    }
+    const calls = compiled.rows / pictures;
+    return { ...drawing, pictures, calls, ...(await judge.judge(samples, labels)) };
+  } finally {
+    await compiled.dispose();
+  }
+}
+
+/** Times of sampling, the methods taking turns, as ratios to CFG's of the same round. */
+export async function measureTimes(
+  bench: Bench,
+  trained: { readonly offset: Trained; readonly attention: Trained },
+  { batchSizes, rounds, onRound }: { batchSizes: readonly number[]; rounds: number; onRound?: () => void },
+): Promise<TimingResult[]> {
+  const { device, teacher, settings, signal } = bench;
+  const { steps } = settings;
+  const sigmas = karrasSigmas(steps);
+  const shape = cifar10Shape;
+  const denoiser = await compileDenoiser({ device, ...teacher, shape });
+  const adapted = (of: Trained) =>
+    compileAdapted({
+      device,
+      ...teacher,
+      adapters: of.adapters!,
+      adapterWeights: of.adapterWeights!,
+      shape,
+    });
+  const [offset, attention] = [await adapted(trained.offset), await adapted(trained.attention)];
+  const scale = 3;
+  const results: TimingResult[] = [];
+  try {
+    for (const batchSize of batchSizes) {
+      const labels = Array.from({ length: batchSize }, (_, n) => n % 10);
+      const ways: Readonly<Record<string, (sigmas: readonly number[]) => Denoise>> = {
+        [names.cfg]: () => denoiser.for({ labels, scale }),
+        [names.plain]: () => denoiser.for({ labels }),
+        [names.offset]: () => offset.for({ labels, scale }),
+        [`${names.offset}, precomputed`]: (sigmas) => offset.for({ labels, scale, sigmas }),
+        [names.attention]: () => attention.for({ labels, scale }),
+        [`${names.attention}, precomputed`]: (sigmas) => attention.for({ labels, scale, sigmas }),
+      };
+      const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
+      for (let round = -1; round < rounds; round++) {
+        for (const [name, way] of Object.entries(ways)) {
+          const start = performance.now();
+          await sample({
+            denoise: way(sigmas),
+            sampler: euler,
+            sigmas,
+            count: batchSize,
+            size: cifar10Numbers,
+            seed: 1,
+            signal,
+          });
+          // the first round pays for setting up
+          if (round >= 0) times.get(name)!.push(performance.now() - start);
+        }
+        onRound?.();
+      }
+      const reference = times.get(names.cfg)!;
+      for (const [method, own] of times) {
+        const ratios = own.map((time, i) => time / reference[i]!).toSorted((a, b) => a - b);
+        const quantile = (share: number) => ratios[Math.round(share * (ratios.length - 1))]!;
+        const middle = own.toSorted((a, b) => a - b)[own.length >> 1]!;
+        results.push({
+          method,
+          batchSize,
+          milliseconds: middle / batchSize,
+          ratio: quantile(0.5),
+          low: quantile(0.25),
+          high: quantile(0.75),
+        });
+      }
+    }
+  } finally {
+    for (const each of [denoiser, offset, attention]) await each.dispose();
+  }
+  return results;
+}
