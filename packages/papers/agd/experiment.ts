@@ -29,6 +29,8 @@ export interface PointSettings {
   /** Steps of the sampler. */
   readonly steps: number;
   readonly seed: number;
+  /** Default all ten. */
+  readonly classes?: readonly number[];
 }
 
 export interface RecordingOptions {
@@ -45,7 +47,9 @@ export interface RecordingOptions {
 export async function recordPoints(options: RecordingOptions): Promise<Trajectories> {
   const { device, teacher, settings, output, signal, pictures } = options;
   const { points, count, low, high, steps, seed } = settings;
-  const { labels, scales } = drawConditions(count, { classes: cifar10Classes.length, low, high, seed });
+  const { classes = cifar10Classes.map((_, label) => label) } = settings;
+  const drawn = drawConditions(count, { classes: classes.length, low, high, seed });
+  const labels = drawn.labels.map((nth) => classes[nth]!);
   using bar = output.progress(points === 'forward' ? 'noised pictures' : 'trajectories', count);
   const given = {
     device,
@@ -54,7 +58,7 @@ export async function recordPoints(options: RecordingOptions): Promise<Trajector
     shape: cifar10Shape,
     sigmas: karrasSigmas(steps),
     labels,
-    scales,
+    scales: drawn.scales,
     seed,
     signal,
     onProgress: (done: number) => bar.update(done),

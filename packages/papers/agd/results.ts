@@ -77,6 +77,8 @@ export interface Measured extends RunManifest {
   readonly floor: readonly (Judgement & { readonly seed: number; readonly pictures: number })[];
   readonly pictures: readonly PictureResult[];
   readonly timings: readonly TimingResult[];
+  /** When, how and on what the times were taken. */
+  readonly timed?: RunManifest;
   readonly transfer: readonly TransferResult[];
 }
 

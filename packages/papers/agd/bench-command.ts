@@ -1,0 +1,331 @@
+/** `wp bench agd`: adapters beside guidance and beside what they are measured against, the claims answered line by line. */
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineCommand, UserError } from '@working-papers/paper';
+import type { Bench, Trained, Training } from './bench.ts';
+import type { Measured, Results, Settings } from './results.ts';
+import type { Trajectories } from './trajectories.ts';
+
+// The engine is loaded when the command runs, not when its help is shown.
+const engine = async () => ({
+  readFile: (await import('node:fs/promises')).readFile,
+  rm: (await import('node:fs/promises')).rm,
+  mkdtemp: (await import('node:fs/promises')).mkdtemp,
+  ...(await import('node:path')),
+  tmpdir: (await import('node:os')).tmpdir,
+  ...(await import('@working-papers/edition')),
+  ...(await import('@working-papers/models/cifar10-files')),
+  ...(await import('@working-papers/models/cifar10-judge')),
+  ...(await import('@working-papers/models/cifar10-training')),
+  ...(await import('@working-papers/nn/module')),
+  ...(await import('@working-papers/nn/cifar10-classes')),
+  ...(await import('@working-papers/nn/datasets')),
+  ...(await import('@working-papers/nn/tensors-hash')),
+  ...(await import('@working-papers/paper/files')),
+  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/pictures')),
+  ...(await import('@working-papers/tensor')),
+  ...(await import('./bench.ts')),
+  ...(await import('./evaluate.ts')),
+  ...(await import('./experiment.ts')),
+  ...(await import('./report.ts')),
+});
+type Engine = Awaited<ReturnType<typeof engine>>;
+
+/** Beside the sources; what is compiled has neither. */
+const own = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+export const benchCommand = defineCommand({
+  summary: 'measure adapters beside guidance: error, drift, pictures, calls and time',
+  options: {
+    seeds: {
+      type: 'integer',
+      min: 1,
+      default: 3,
+      description: 'trainings of each method; seeds count from 1',
+    },
+    updates: { type: 'integer', min: 1, default: 2000, description: 'of each training' },
+    ablationUpdates: { type: 'integer', min: 1, default: 1000, description: 'of each ablation' },
+    pictures: { type: 'integer', min: 400, default: 2000, description: 'drawn for each method and scale' },
+    trajectories: { type: 'integer', min: 10, default: 1000, description: 'to train on' },
+    scales: { type: 'string', default: '1,1.5,2,3,4,6,8', description: 'ω, several with commas between' },
+    stage: {
+      type: 'string',
+      choices: ['all', 'trainings', 'ablations', 'pictures', 'timing', 'transfer'],
+      default: 'all',
+      description: 'only a part; what --out has of the others stays',
+    },
+    base: { type: 'string', description: 'the frozen model; default the one that ships' },
+    features: {
+      type: 'string',
+      description: "what judges: a file from 'wp train cifar10-features'; default the one that ships",
+    },
+    folder: {
+      type: 'string',
+      description: 'trajectories and trained weights; default a folder in the cache',
+    },
+    out: {
+      type: 'string',
+      short: 'o',
+      description: 'the results: what is there already is kept and not measured again',
+    },
+    minutes: { type: 'number', min: 0, description: 'begin nothing new after so many minutes' },
+    quick: {
+      type: 'boolean',
+      description:
+        'under two minutes: one seed, few updates and pictures; no figure of it belongs into the README',
+    },
+    readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
+  },
+  examples: ['wp bench agd --quick', 'wp bench agd --out results.json', 'wp bench agd --readme'],
+  async execute({ options, output, signal }) {
+    const wp = await engine();
+    if (options.readme) {
+      const { report } = JSON.parse(await wp.readFile(own('./results.json'), 'utf8')) as Results;
+      const readme = await wp.readFile(own('./README.md'), 'utf8');
+      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, 'agd', report));
+      output.print(own('./README.md'));
+      output.result({ readme: own('./README.md') });
+      return;
+    }
+    const { quick, stage } = options;
+    const out = options.out === undefined ? undefined : wp.resolve(options.out);
+    if (quick && out === own('./results.json'))
+      throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
+    const scales = options.scales.split(',').map(Number);
+    if (scales.some((scale) => !(scale >= 0)) || scales.length === 0)
+      throw new UserError(`--scales ${options.scales} are not numbers from 0, with commas between`);
+    const teacher = await wp.readTeacher(options.base);
+    const features = await wp.readFeatures(options.features);
+    const settings: Settings = {
+      base: wp.tensorsHash(wp.stateDict(teacher.model, teacher.weights)),
+      features: wp.tensorsHash(wp.stateDict(features.model, features.weights)),
+      steps: quick ? 8 : 32,
+      trajectories: quick ? 40 : options.trajectories,
+      updates: quick ? 60 : options.updates,
+      ablationUpdates: quick ? 20 : options.ablationUpdates,
+      pictures: quick ? 400 : options.pictures,
+      scales: quick ? [1, 3] : scales,
+      seeds: Array.from({ length: quick ? 1 : options.seeds }, (_, i) => i + 1),
+      quick,
+    };
+    const results = await startFrom(wp, out, settings);
+    const deadline = performance.now() + 60_000 * (options.minutes ?? Number.POSITIVE_INFINITY);
+    const isOver = () => signal.aborted || performance.now() > deadline;
+    const save = async () => {
+      if (out !== undefined)
+        await wp.writeFileWhole(out, `${JSON.stringify(wp.withReport(results), null, 1)}\n`);
+    };
+    const wants = (...stages: (typeof stage)[]) => stage === 'all' || stages.includes(stage);
+
+    const temporary = quick ? await wp.mkdtemp(wp.join(wp.tmpdir(), 'agd-bench-')) : undefined;
+    const folder =
+      temporary ?? options.folder ?? wp.join(wp.cacheFolder(), `agd-${settings.base.slice(0, 12)}`);
+    await using device = await wp.openDevice();
+    try {
+      const data = await wp.readCifar10(output);
+      const recording = { device, teacher, output, signal };
+      const range = { low: 1, high: 6, steps: settings.steps };
+      const kept = new Map<string, Promise<Trajectories>>();
+      const points = (kind: 'trajectories' | 'forward') => {
+        const found =
+          kept.get(kind) ??
+          wp.keptPoints(wp.join(folder, kind), {
+            ...recording,
+            settings: { ...range, points: kind, count: settings.trajectories, seed: 1 },
+            pictures: data.train,
+          });
+        kept.set(kind, found);
+        return found;
+      };
+      const heldOut = await wp.keptPoints(wp.join(folder, 'held-out'), {
+        ...recording,
+        settings: { ...range, points: 'trajectories', count: quick ? 10 : 100, seed: 1001 },
+      });
+      let bar: ReturnType<typeof output.progress> | undefined;
+      const bench: Bench = {
+        device,
+        teacher,
+        settings,
+        points: { trajectories: () => points('trajectories'), forward: () => points('forward') },
+        heldOut,
+        folder,
+        signal,
+        onStep: (_, step, loss) => bar?.update(step, `loss ${loss.toFixed(5)}`),
+      };
+      const trainings = wp.trainingsOf(settings);
+      const trained = async (training: Training): Promise<Trained & { minutes: number }> => {
+        bar = output.progress(`${training.name}, seed ${training.seed}`, training.updates);
+        const done = await wp.train(bench, training);
+        bar.end();
+        return done;
+      };
+      const mine = trainings.filter(({ name }) =>
+        wants(name.startsWith('Ablation') ? 'ablations' : 'trainings'),
+      );
+      for (const training of mine) {
+        const isKnown = results.trainings.some(
+          ({ name, seed, updates }) =>
+            name === training.name && seed === training.seed && updates === training.updates,
+        );
+        if (isKnown) continue;
+        if (isOver()) break;
+        results.trainings.push(await wp.judgeTraining(bench, await trained(training)));
+        await save();
+      }
+      if (wants('pictures'))
+        await drawAll(wp, { bench, results, features, data, trained, isOver, save, output });
+      if (wants('timing') && !isOver()) {
+        const of = (name: string) => trained(trainings.find((training) => training.name === name)!);
+        const [offset, attention] = [await of(wp.names.offset), await of(wp.names.attention)];
+        const batchSizes = quick ? [4] : [1, 16, 64];
+        const rounds = quick ? 3 : 9;
+        using own = output.progress('times', batchSizes.length * (rounds + 1));
+        let done = 0;
+        results.timings = await wp.measureTimes(
+          bench,
+          { offset, attention },
+          { batchSizes, rounds, onRound: () => own.update(++done) },
+        );
+        results.timed = wp.runManifest({ from: import.meta.url });
+        await save();
+      }
+      if (wants('transfer') && !isOver()) await transfer(wp, { bench, results, data, trained, output, save });
+      signal.throwIfAborted();
+    } finally {
+      if (temporary !== undefined) await wp.rm(temporary, { recursive: true, force: true });
+    }
+    const { report } = wp.withReport(results);
+    for (const { title, columns, rows } of report.tables) {
+      output.print(`\n${title}`);
+      output.table(columns, rows);
+    }
+    for (const { claim, measured, verdict } of report.claims)
+      output.print(`\n${claim}\n  ${measured}: ${verdict}`);
+    if (quick) output.print('\nA quick run: these figures say that it works, not how well.');
+    output.result({ ...results, report });
+  },
+});
+
+/** Results that grow. */
+type Growing = {
+  -readonly [K in keyof Measured]: Measured[K] extends readonly (infer Item)[] ? Item[] : Measured[K];
+};
+
+/** What a file has already, if it was measured with the same settings. */
+async function startFrom(wp: Engine, out: string | undefined, settings: Settings): Promise<Growing> {
+  const manifest = wp.runManifest({ from: import.meta.url });
+  const empty: Growing = {
+    ...manifest,
+    settings,
+    trainings: [],
+    floor: [],
+    pictures: [],
+    timings: [],
+    transfer: [],
+  };
+  if (out === undefined || !existsSync(out)) return empty;
+  const { report: _, ...before } = JSON.parse(await wp.readFile(out, 'utf8')) as Results;
+  for (const key of Object.keys(settings) as (keyof Settings)[]) {
+    const [then, now] = [JSON.stringify(before.settings[key]), JSON.stringify(settings[key])];
+    if (then !== now)
+      throw new UserError(
+        `${out} was measured with ${key} ${then}, not ${now}: name another file, or remove it`,
+      );
+  }
+  return { ...(before as Growing), ...manifest };
+}
+
+interface Part {
+  readonly bench: Bench;
+  readonly results: Growing;
+  readonly data: Awaited<ReturnType<Engine['readCifar10']>>;
+  readonly trained: (training: Training) => Promise<Trained & { minutes: number }>;
+  readonly output: Parameters<(typeof benchCommand)['execute']>[0]['output'];
+  readonly save: () => Promise<void>;
+}
+
+async function drawAll(
+  wp: Engine,
+  part: Part & { features: Awaited<ReturnType<Engine['readFeatures']>>; isOver: () => boolean },
+): Promise<void> {
+  const { bench, results, features, data, trained, isOver, save, output } = part;
+  const { settings, device } = bench;
+  const neighbours = settings.quick ? 400 : 2000;
+  const judge = await wp.openJudge({ device, features, data, neighbours });
+  try {
+    for (const seed of settings.seeds) {
+      if (results.floor.some((each) => each.seed === seed)) continue;
+      const { pictures } = settings;
+      results.floor.push({ seed, pictures, ...(await judge.floor(pictures, seed)) });
+    }
+    const all = wp.trainingsOf(settings);
+    // twice: the scale that is best for CFG is known after the first seed
+    for (const _ of [1, 2]) {
+      for (const drawing of wp.drawingsOf(settings, wp.bestScale(results.pictures, settings.seeds[0]!))) {
+        const same = (each: (typeof results.pictures)[number]) =>
+          each.method === drawing.method && each.scale === drawing.scale && each.seed === drawing.seed;
+        if (results.pictures.some(same)) continue;
+        if (isOver()) return;
+        const training = all.find(({ name, seed }) => name === drawing.method && seed === drawing.seed);
+        const own = training && (await trained(training));
+        const label = `${drawing.method}, ω = ${drawing.scale}, seed ${drawing.seed}`;
+        using bar = output.progress(label, settings.pictures);
+        results.pictures.push(await wp.judgeDrawing(bench, judge, drawing, own, (done) => bar.update(done)));
+        await save();
+      }
+    }
+  } finally {
+    await judge.dispose();
+  }
+}
+
+/** Adapters, as they are, on a base that was tuned on two classes. */
+async function transfer(wp: Engine, { bench, results, data, trained, output, save }: Part): Promise<void> {
+  const { device, teacher, settings, folder, signal } = bench;
+  const classes = [3, 5];
+  const updates = settings.quick ? 20 : 600;
+  using bar = output.progress('tuning the base', updates);
+  const tuned = await wp.trainTeacher({
+    device,
+    data,
+    seed: 1,
+    steps: updates,
+    batchSize: 64,
+    peakRate: 3e-4,
+    start: teacher,
+    classes,
+    folder: wp.join(folder, `tuned-${updates}`),
+    resume: true,
+    signal,
+    onStep: (step, { loss }) => bar.update(step, `loss ${loss!.toFixed(4)}`),
+  });
+  signal.throwIfAborted();
+  bar.end();
+  const recording = { device, output, signal };
+  const conditions = { count: settings.quick ? 10 : 60, low: 1, high: 6, steps: settings.steps, seed: 2001 };
+  const points = { ...conditions, points: 'trajectories', classes } as const;
+  const on = (base: typeof teacher) => wp.recordPoints({ ...recording, teacher: base, settings: points });
+  const [before, after] = [await on(teacher), await on({ ...teacher, weights: tuned.weights })];
+  results.transfer = [];
+  for (const name of [wp.names.offset, wp.names.attention]) {
+    const { guided, adapterWeights } = await trained(
+      wp.trainingsOf(settings).find((training) => training.name === name)!,
+    );
+    const error = async (base: typeof teacher.weights, trajectories: Trajectories) => {
+      const { network } = teacher.model;
+      const weights = new Map([...base, ...adapterWeights!]);
+      const found = await wp.pointErrors({ device, network, weights, guided, trajectories, signal });
+      return wp.relativeError(found) ?? Number.NaN;
+    };
+    results.transfer.push({
+      adapter: name,
+      classes: classes.map((label) => wp.cifar10Classes[label]!),
+      updates,
+      before: await error(teacher.weights, before),
+      after: await error(tuned.weights, after),
+    });
+  }
+  await save();
+}

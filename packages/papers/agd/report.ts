@@ -1,0 +1,379 @@
+/** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
+
+import {
+  type Claim,
+  type Figure,
+  mean,
+  percent,
+  type Report,
+  spread,
+  type Table,
+} from '@working-papers/edition';
+import { bestScale, names } from './bench.ts';
+import type { Measured, PictureResult, Results, TrainingResult } from './results.ts';
+
+/** Everything of `results.json` but the report, to the whole. */
+export function withReport(measured: Measured): Results {
+  const { machine, date, command, settings } = measured;
+  const report: Report = {
+    measured: {
+      date: date.slice(0, 10),
+      machine: `${machine.cpu}, ${machine.cores} cores`,
+      seeds: settings.seeds.length,
+      command,
+    },
+    claims: claimsOf(measured),
+    figures: figuresOf(measured),
+    tables: tablesOf(measured),
+  };
+  return { ...measured, report };
+}
+
+const three = (value: number) => value.toFixed(3);
+const two = (value: number) => value.toFixed(2);
+
+const trainingsNamed = ({ trainings }: Measured, name: string) =>
+  trainings.filter((training) => training.name === name);
+
+/** Pictures of a method at a scale, in the order of seeds. */
+const at = (pictures: readonly PictureResult[], method: string, scale: number) =>
+  pictures
+    .filter((each) => each.method === method && each.scale === scale)
+    .toSorted((a, b) => a.seed - b.seed);
+
+/** E over the points of ω ≥ `from`, weighted by their number. */
+function errorFrom(training: TrainingResult, from: number): number {
+  const buckets = training.byScale.filter((bucket) => bucket.from >= from && bucket.error !== null);
+  return mean(buckets.map(({ error }) => error!));
+}
+
+function claimsOf(measured: Measured): Claim[] {
+  const { pictures, timings, settings, floor, transfer } = measured;
+  const list: Claim[] = [];
+  const add = (claim: string, published: string, found: string, holds: readonly boolean[], note?: string) => {
+    const all = holds.length > 0 && holds.every(Boolean);
+    const verdict = all ? 'reproduced' : holds.some(Boolean) ? 'partly' : 'not reproduced';
+    list.push({ claim, published, measured: found, verdict, ...(note !== undefined && { note }) });
+  };
+  const best = bestScale(pictures, settings.seeds[0]!);
+
+  const guided = at(pictures, names.cfg, 3)[0];
+  const plain = at(pictures, names.plain, 1)[0];
+  if (guided && plain) {
+    add(
+      'The model is one that guidance acts on: at ω = 3 the class is recognised in 75 % or more, agreement and precision rise and recall falls',
+      'a condition of the experiment',
+      `agreement ${percent(plain.agreement, 1)} without guidance, ${percent(guided.agreement, 1)} at ω = 3; precision ${three(plain.precision)} and ${three(guided.precision)}, recall ${three(plain.recall)} and ${three(guided.recall)}`,
+      [
+        guided.agreement >= 0.75,
+        guided.agreement > plain.agreement,
+        guided.precision > plain.precision,
+        guided.recall < plain.recall,
+      ],
+      floor.length > 0
+        ? `FD-cnn of as many training pictures: ${spread(
+            floor.map(({ fdCnn }) => fdCnn),
+            two,
+          )}.`
+        : undefined,
+    );
+  }
+
+  if (best !== undefined) {
+    const cfg = at(pictures, names.cfg, best);
+    for (const method of [names.offset, names.attention]) {
+      const own = at(pictures, method, best);
+      if (own.length === 0 || own.length !== cfg.length) continue;
+      const ratios = own.map(({ fdCnn }, i) => fdCnn / cfg[i]!.fdCnn);
+      const recalls = own.map(({ recall }, i) => recall - cfg[i]!.recall);
+      add(
+        `${method}: as good as CFG in one call a step. At CFG's best ω, FD-cnn within 5 % of CFG's and recall within .02`,
+        'FID comparable to or better than CFG',
+        `ω = ${best}: FD-cnn ${spread(
+          own.map(({ fdCnn }) => fdCnn),
+          two,
+        )} against ${spread(
+          cfg.map(({ fdCnn }) => fdCnn),
+          two,
+        )}, ratio ${spread(ratios, three)}; recall ${spread(recalls, (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(3)}`)}`,
+        [mean(ratios) <= 1.05, recalls.every((value) => Math.abs(value) <= 0.02)],
+        `${own[0]!.calls} calls a picture against ${cfg[0]!.calls}.`,
+      );
+    }
+    const half = at(pictures, names.half, best);
+    const own = at(pictures, names.offset, best);
+    if (half.length > 0 && half.length === own.length)
+      add(
+        'Better than CFG at the same cost: with half the steps',
+        'not compared',
+        `FD-cnn ${spread(
+          own.map(({ fdCnn }) => fdCnn),
+          two,
+        )} against ${spread(
+          half.map(({ fdCnn }) => fdCnn),
+          two,
+        )} at ω = ${best}`,
+        own.map(({ fdCnn }, i) => fdCnn < half[i]!.fdCnn),
+        `${own[0]!.calls} calls a picture and ${half[0]!.calls}.`,
+      );
+  }
+
+  const largest = Math.max(...timings.map(({ batchSize }) => batchSize));
+  const timing = (method: string) =>
+    timings.find((each) => each.method === method && each.batchSize === largest);
+  const [inline, ahead] = [timing(names.offset), timing(`${names.offset}, precomputed`)];
+  if (inline && ahead)
+    add(
+      'Half of the calls, at most 0.6 of the time; 0.53 with the adapters computed ahead',
+      'about twice as fast',
+      `${two(inline.ratio)} (${two(inline.low)} to ${two(inline.high)}) of CFG's time, ${two(ahead.ratio)} (${two(ahead.low)} to ${two(ahead.high)}) computed ahead, batch ${largest}`,
+      [inline.ratio <= 0.6, ahead.ratio <= 0.53],
+      'Offset adapters; medians over rounds in turns, with the middle half.',
+    );
+
+  const [offset, attention] = [
+    trainingsNamed(measured, names.offset),
+    trainingsNamed(measured, names.attention),
+  ];
+  if (offset.length > 0 && attention.length > 0)
+    add(
+      'Adapters learn guidance: E on held-out trajectories at most .5 (offset, which cannot see the picture) and .35 (cross-attention)',
+      'not given',
+      `${spread(
+        offset.map(({ error }) => error),
+        three,
+      )} and ${spread(
+        attention.map(({ error }) => error),
+        three,
+      )}`,
+      [mean(offset.map(({ error }) => error)) <= 0.5, mean(attention.map(({ error }) => error)) <= 0.35],
+      'E is the squared distance to the guided answer over that without guidance.',
+    );
+  for (const [name, along, noised] of [
+    ['offset', names.offset, names.offsetForward],
+    ['cross-attention', names.attention, names.attentionForward],
+  ] as const) {
+    const [own, other] = [trainingsNamed(measured, along), trainingsNamed(measured, noised)];
+    if (own.length === 0 || own.length !== other.length) continue;
+    const ratios = own.map((training, i) => errorFrom(other[i]!, 4) / errorFrom(training, 4));
+    const drifts = own.map((training, i) => other[i]!.drift / training.drift);
+    add(
+      `The mismatch: the same ${name} adapters trained on noised data are worse where guidance goes, at ω ≥ 4 by 1.3 times or more in E`,
+      'trained on trajectories for this reason',
+      `E ${spread(ratios, two)} times as large; end points ${spread(drifts, two)} times as far from CFG's`,
+      ratios.map((ratio) => ratio >= 1.3),
+    );
+  }
+  for (const { adapter, classes, updates, before, after } of transfer)
+    add(
+      `Adapters load onto a tuned base unchanged (${adapter})`,
+      'works with fine-tuned models',
+      `E ${three(before)} on the base, ${three(after)} on it after ${updates} updates on ${classes.join(' and ')}`,
+      [after < 1, after < 1.5 * before],
+      'Both on trajectories of those classes, each of its own base.',
+    );
+  return list;
+}
+
+function figuresOf(measured: Measured): Figure[] {
+  const { pictures, settings, trainings } = measured;
+  const figures: Figure[] = [];
+  const scales = [...new Set(pictures.map(({ scale }) => scale))].toSorted((a, b) => a - b);
+  const curve = (method: string, y: (result: PictureResult) => number) =>
+    scales.flatMap((scale) => {
+      const values = at(pictures, method, scale).map(y);
+      if (values.length === 0) return [];
+      const spreadOf = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
+      return [{ x: scale, y: mean(values), ...spreadOf }];
+    });
+  const roles = [
+    [names.offset, 'method'],
+    [names.attention, 'method'],
+    [names.cfg, 'reference'],
+    [names.half, 'baseline'],
+    [names.offsetForward, 'baseline'],
+    [names.full, 'baseline'],
+  ] as const;
+  const plot = (
+    id: string,
+    title: string,
+    description: string,
+    label: string,
+    y: (result: PictureResult) => number,
+  ) => {
+    const series = roles
+      .map(([name, role]) => ({ name, role, points: curve(name, y) }))
+      .filter(({ points }) => points.length > 0);
+    if (series.length > 0)
+      figures.push({ id, title, description, x: { label: 'Guidance scale ω' }, y: { label }, series });
+  };
+  plot(
+    'distance-scale',
+    'Distance from real pictures, by guidance scale',
+    `FD-cnn of ${settings.pictures} pictures to the test set, lower is better. Adapters and noised-data adapters take half of the calls of CFG.`,
+    'FD-cnn',
+    ({ fdCnn }) => fdCnn,
+  );
+  plot(
+    'agreement-scale',
+    'Label agreement, by guidance scale',
+    'Share of pictures whose class the feature network names as asked for.',
+    'Agreement',
+    ({ agreement }) => agreement,
+  );
+  const main = [names.offset, names.attention, names.offsetForward, names.attentionForward, names.full];
+  const byScale = main
+    .map((name) => {
+      const own = trainings.filter((training) => training.name === name);
+      const points = (own[0]?.byScale ?? []).flatMap(({ from, to }, i) => {
+        const values = own.flatMap((training) => training.byScale[i]?.error ?? []);
+        if (values.length === 0) return [];
+        const range = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
+        return [{ x: Number(((from + to) / 2).toFixed(2)), y: mean(values), ...range }];
+      });
+      const isMethod = name === names.offset || name === names.attention;
+      return { name, role: isMethod ? ('method' as const) : ('baseline' as const), points };
+    })
+    .filter(({ points }) => points.length > 0);
+  if (byScale.length > 0)
+    figures.push({
+      id: 'error-scale',
+      title: 'Error on guided trajectories, by guidance scale',
+      description:
+        'E on held-out trajectories: 0 is guidance itself, 1 no guidance. Trained on noised data the error grows with ω, since stronger guidance leaves the data further behind.',
+      x: { label: 'Guidance scale ω' },
+      y: { label: 'E' },
+      series: byScale,
+    });
+  return figures;
+}
+
+function tablesOf(measured: Measured): Table[] {
+  const { trainings, pictures, timings, floor, settings } = measured;
+  const tables: Table[] = [];
+  const best = bestScale(pictures, settings.seeds[0]!);
+  if (best !== undefined) {
+    const rows = [
+      names.plain,
+      names.cfg,
+      names.half,
+      names.offset,
+      names.attention,
+      names.offsetForward,
+      names.attentionForward,
+      names.full,
+    ].flatMap((method) => {
+      const own = at(pictures, method, method === names.plain ? 1 : best);
+      if (own.length === 0) return [];
+      const column = (
+        key: 'fdCnn' | 'precision' | 'recall' | 'agreement',
+        format: (value: number) => string,
+      ) =>
+        spread(
+          own.map((each) => each[key]),
+          format,
+        );
+      return [
+        [
+          method,
+          own[0]!.calls,
+          column('fdCnn', two),
+          column('precision', three),
+          column('recall', three),
+          column('agreement', three),
+        ],
+      ];
+    });
+    const floorRow =
+      floor.length > 0
+        ? [
+            [
+              'Training pictures (the floor)',
+              0,
+              spread(
+                floor.map(({ fdCnn }) => fdCnn),
+                two,
+              ),
+              spread(
+                floor.map(({ precision }) => precision),
+                three,
+              ),
+              spread(
+                floor.map(({ recall }) => recall),
+                three,
+              ),
+              spread(
+                floor.map(({ agreement }) => agreement),
+                three,
+              ),
+            ],
+          ]
+        : [];
+    tables.push({
+      title: `Pictures at ω = ${best}, CFG's best, ${settings.pictures} each`,
+      columns: ['Method', 'Calls a picture', 'FD-cnn', 'Precision', 'Recall', 'Agreement'],
+      rows: [...rows, ...floorRow],
+    });
+  }
+  const trainingRow = (own: readonly TrainingResult[]) => [
+    own[0]!.name.replace(/^Ablation: /, ''),
+    own[0]!.updates,
+    `${own[0]!.parameters.toLocaleString('en')} (${percent(own[0]!.share, 1)})`,
+    spread(
+      own.map(({ error }) => error),
+      three,
+    ),
+    spread(
+      own.map((training) => errorFrom(training, 4)),
+      three,
+    ),
+    spread(
+      own.map(({ drift }) => drift),
+      two,
+    ),
+    own[0]!.roughness === null ? 'none' : three(mean(own.map(({ roughness }) => roughness ?? 0))),
+  ];
+  const columns = ['Trained', 'Updates', 'Parameters', 'E', 'E, ω ≥ 4', 'Drift', 'Change over .05 of ω'];
+  const grouped = (isAblation: boolean) => {
+    const own = trainings.filter(({ name }) => name.startsWith('Ablation') === isAblation);
+    return [...new Set(own.map(({ name }) => name))].map((name) =>
+      trainingRow(own.filter((each) => each.name === name)),
+    );
+  };
+  for (const [title, rows] of [
+    ['Held-out trajectories', grouped(false)],
+    ['What each part does, one seed', grouped(true)],
+  ] as const)
+    if (rows.length > 0) tables.push({ title, columns, rows });
+  if (timings.length > 0)
+    tables.push({
+      title: 'Time of sampling, CFG’s of the same round for 1',
+      columns: ['Method', 'Batch', 'ms a picture', 'Of CFG', 'Middle half'],
+      rows: timings.map(({ method, batchSize, milliseconds, ratio, low, high }) => [
+        method,
+        batchSize,
+        milliseconds.toFixed(1),
+        two(ratio),
+        `${two(low)} to ${two(high)}`,
+      ]),
+    });
+  const scales = [...new Set(pictures.map(({ scale }) => scale))].toSorted((a, b) => a - b);
+  if (scales.length > 1)
+    tables.push({
+      title: 'FD-cnn by ω, first seed',
+      columns: ['Method', ...scales.map((scale) => `ω = ${scale}`)],
+      rows: [
+        names.cfg,
+        names.half,
+        names.offset,
+        names.attention,
+        names.offsetForward,
+        names.attentionForward,
+        names.full,
+      ].flatMap((method) => {
+        const own = scales.map((scale) => at(pictures, method, scale)[0]);
+        return own.some(Boolean) ? [[method, ...own.map((each) => (each ? two(each.fdCnn) : 'none'))]] : [];
+      }),
+    });
+  return tables;
+}
