@@ -22,14 +22,18 @@ const types: Record<string, string> = {
 
 const ort = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
-/** Builds the page, serves it cross-origin isolated (threads need that), and opens it. */
+/**
+ * Builds the page of a folder, serves it cross-origin isolated (threads need that), opens it, and waits until its
+ * script has put `ready` on the window.
+ */
 export async function openPage(
   flags: readonly string[] = [],
+  { root = import.meta.dirname, ready = 'tensorPage' } = {},
 ): Promise<{ page: Page; close(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tensor-page-'));
   await build({
     configFile: false,
-    root: import.meta.dirname,
+    root,
     logLevel: 'error',
     resolve: { conditions: ['source', 'browser', 'module', 'import', 'default'] },
     worker: { format: 'es' },
@@ -63,7 +67,7 @@ export async function openPage(
   page.on('pageerror', (error) => console.error(`page: ${error.message}`));
   if (process.env.SHOW_CONSOLE) page.on('console', (message) => console.error(`page: ${message.text()}`));
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  await page.waitForFunction(() => 'tensorPage' in window);
+  await page.waitForFunction((name) => name in window, ready);
   return {
     page,
     close: async () => {
