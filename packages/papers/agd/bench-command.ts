@@ -27,6 +27,7 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/pictures')),
   ...(await import('@working-papers/tensor')),
   ...(await import('./bench.ts')),
+  ...(await import('./bench-pictures.ts')),
   ...(await import('./evaluate.ts')),
   ...(await import('./experiment.ts')),
   ...(await import('./report.ts')),

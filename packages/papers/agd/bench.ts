@@ -6,7 +6,6 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Judge } from '@working-papers/models/cifar10-judge';
 import type { Teacher } from '@working-papers/models/cifar10-kinds';
 import { cifar10Numbers, cifar10Shape } from '@working-papers/models/cifar10-sampling';
 import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
@@ -24,8 +23,8 @@ import { type Device, ndarray, type Tensor, toNumbers } from '@working-papers/te
 import { drift, errorByScale, errorByStep, pointErrors, relativeError } from './evaluate.ts';
 import { type AdapterSetOptions, conditionsOf, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
 import { type Guided, type Loss, ScaleConditioned } from './objective.ts';
-import type { PictureResult, Settings, TimingResult, TrainingResult } from './results.ts';
-import { compileAdapted, compileGuided } from './sample.ts';
+import type { Settings, TrainingResult } from './results.ts';
+import { compileGuided } from './sample.ts';
 import { trainAdapters, trainFully } from './train.ts';
 import type { Trajectories } from './trajectories.ts';
 
@@ -224,7 +223,8 @@ export async function judgeTraining(
   };
 }
 
-function drawn(
+/** Pictures of a denoiser along Euler. */
+export function drawn(
   { signal }: Bench,
   denoise: Denoise,
   count: number,
@@ -294,145 +294,4 @@ async function roughness(bench: Bench, adapters: GuidanceAdapters, weights: Weig
     return Math.hypot(...there!.map((value, at) => value - here![at]!)) / Math.hypot(...here!);
   });
   return ratios.reduce((a, b) => a + b) / ratios.length;
-}
-
-/** A way of guiding whose pictures are judged. */
-export interface Drawing {
-  readonly method: string;
-  readonly scale: number;
-  readonly steps: number;
-  readonly seed: number;
-}
-
-/** All scales for the first seed, then the best scale of CFG for the others. */
-export function drawingsOf(settings: Settings, best: number | undefined): Drawing[] {
-  const { scales, steps, seeds, quick } = settings;
-  const all = [names.offset, names.attention, names.offsetForward, names.attentionForward, names.full];
-  const trained = quick ? all.slice(0, 1) : all;
-  const of = (scale: number, seed: number): Drawing[] => [
-    ...(scale === 1 ? [{ method: names.plain, scale, steps, seed }] : []),
-    { method: names.cfg, scale, steps, seed },
-    ...trained.map((method) => ({ method, scale, steps, seed })),
-    { method: names.half, scale, steps: Math.max(2, Math.round(steps / 2)), seed },
-  ];
-  const [first, ...others] = seeds;
-  const plain = others.map((seed) => ({ method: names.plain, scale: 1, steps, seed }));
-  return [
-    ...scales.flatMap((scale) => of(scale, first!)),
-    ...(best === undefined
-      ? []
-      : [...others.flatMap((seed) => of(best, seed)), ...(best === 1 ? [] : plain)]),
-  ];
-}
-
-/** The scale at which CFG's distance is smallest. */
-export function bestScale(pictures: readonly PictureResult[], seed: number): number | undefined {
-  const cfg = pictures.filter((each) => each.method === names.cfg && each.seed === seed);
-  return cfg.toSorted((a, b) => a.fdCnn - b.fdCnn)[0]?.scale;
-}
-
-/** Draws `settings.pictures` pictures, the classes taking turns, and judges them. */
-export async function judgeDrawing(
-  bench: Bench,
-  judge: Judge,
-  drawing: Drawing,
-  trained: Trained | undefined,
-  onProgress: (done: number) => void,
-): Promise<PictureResult> {
-  const { device, teacher, settings } = bench;
-  const { method, scale, steps, seed } = drawing;
-  const { pictures } = settings;
-  const labels = Array.from({ length: pictures }, (_, n) => n % 10);
-  const samples = new Float64Array(pictures * cifar10Numbers);
-  const given = { device, model: teacher.model, shape: cifar10Shape };
-  const compiled = trained
-    ? await compileGuided({ ...given, weights: trained.weights, guided: trained.guided })
-    : await compileDenoiser({ ...given, weights: teacher.weights });
-  try {
-    const batch = 100;
-    for (let first = 0; first < pictures; first += batch) {
-      const own = labels.slice(first, first + batch);
-      const conditions = method === names.plain ? { labels: own } : { labels: own, scale };
-      const denoise = compiled.for(conditions as { labels: number[]; scale: number });
-      const part = await drawn(bench, denoise, own.length, steps, 1000 + seed, first);
-      samples.set(part, first * cifar10Numbers);
-      onProgress(first + own.length);
-    }
-    const calls = compiled.rows / pictures;
-    return { ...drawing, pictures, calls, ...(await judge.judge(samples, labels)) };
-  } finally {
-    await compiled.dispose();
-  }
-}
-
-/** Times of sampling, the methods taking turns, as ratios to CFG's of the same round. */
-export async function measureTimes(
-  bench: Bench,
-  trained: { readonly offset: Trained; readonly attention: Trained },
-  { batchSizes, rounds, onRound }: { batchSizes: readonly number[]; rounds: number; onRound?: () => void },
-): Promise<TimingResult[]> {
-  const { device, teacher, settings, signal } = bench;
-  const { steps } = settings;
-  const sigmas = karrasSigmas(steps);
-  const shape = cifar10Shape;
-  const denoiser = await compileDenoiser({ device, ...teacher, shape });
-  const adapted = (of: Trained) =>
-    compileAdapted({
-      device,
-      ...teacher,
-      adapters: of.adapters!,
-      adapterWeights: of.adapterWeights!,
-      shape,
-    });
-  const [offset, attention] = [await adapted(trained.offset), await adapted(trained.attention)];
-  const scale = 3;
-  const results: TimingResult[] = [];
-  try {
-    for (const batchSize of batchSizes) {
-      const labels = Array.from({ length: batchSize }, (_, n) => n % 10);
-      const ways: Readonly<Record<string, (sigmas: readonly number[]) => Denoise>> = {
-        [names.cfg]: () => denoiser.for({ labels, scale }),
-        [names.plain]: () => denoiser.for({ labels }),
-        [names.offset]: () => offset.for({ labels, scale }),
-        [`${names.offset}, precomputed`]: (sigmas) => offset.for({ labels, scale, sigmas }),
-        [names.attention]: () => attention.for({ labels, scale }),
-        [`${names.attention}, precomputed`]: (sigmas) => attention.for({ labels, scale, sigmas }),
-      };
-      const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
-      for (let round = -1; round < rounds; round++) {
-        for (const [name, way] of Object.entries(ways)) {
-          const start = performance.now();
-          await sample({
-            denoise: way(sigmas),
-            sampler: euler,
-            sigmas,
-            count: batchSize,
-            size: cifar10Numbers,
-            seed: 1,
-            signal,
-          });
-          // the first round pays for setting up
-          if (round >= 0) times.get(name)!.push(performance.now() - start);
-        }
-        onRound?.();
-      }
-      const reference = times.get(names.cfg)!;
-      for (const [method, own] of times) {
-        const ratios = own.map((time, i) => time / reference[i]!).toSorted((a, b) => a - b);
-        const quantile = (share: number) => ratios[Math.round(share * (ratios.length - 1))]!;
-        const middle = own.toSorted((a, b) => a - b)[own.length >> 1]!;
-        results.push({
-          method,
-          batchSize,
-          milliseconds: middle / batchSize,
-          ratio: quantile(0.5),
-          low: quantile(0.25),
-          high: quantile(0.75),
-        });
-      }
-    }
-  } finally {
-    for (const each of [denoiser, offset, attention]) await each.dispose();
-  }
-  return results;
 }

@@ -4,14 +4,8 @@ import { cifar10Teacher } from '@working-papers/models/cifar10-teacher';
 import { DiT, ditSize } from '@working-papers/models/dit';
 import { countParameters, initialize, stateShapes, type Weights } from '@working-papers/nn/module';
 import { type NdArray, ndarray, type Tensor, toNumbers } from '@working-papers/tensor';
-import {
-  type AdapterKind,
-  adapterKinds,
-  GuidanceAdapters,
-  RandomFourierFeatures,
-  sizeOfNetwork,
-  student,
-} from './model.ts';
+import { RandomFourierFeatures } from './adapters.ts';
+import { type AdapterKind, adapterKinds, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
 import type { Guided } from './objective.ts';
 import { randomWeights, shape, testDevice, tinyModel } from './test/tiny.ts';
 

@@ -12,7 +12,7 @@ import { adamW } from '@working-papers/nn/optimizers';
 import type { Schedule } from '@working-papers/nn/schedules';
 import { Trainer } from '@working-papers/nn/trainer';
 import type { Device, Tensor } from '@working-papers/tensor';
-import { ScalarEncoder } from './model.ts';
+import { ScalarEncoder } from './adapters.ts';
 import type { Point, PointBatch, Trajectories } from './trajectories.ts';
 
 /** The network in one guided call: what it sees, its number for the level [N], labels [N] and ω [N]. */

@@ -5,7 +5,8 @@ import { findPaper, type PaperFacts } from '@working-papers/edition';
 /** Title, authors, identifiers, links, and our own summary. */
 export const paper: PaperFacts = findPaper('agd')!.paper;
 
-export { type Adapter, GuidanceAdapters, ScalarEncoder, student } from './model.ts';
+export { type Adapter, ScalarEncoder } from './adapters.ts';
+export { GuidanceAdapters, student } from './model.ts';
 export { compileAdapted } from './sample.ts';
 export { trainAdapters } from './train.ts';
 export { recordTrajectories, Trajectories } from './trajectories.ts';

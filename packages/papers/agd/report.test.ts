@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { readReport, reportMarkdown } from '@working-papers/edition';
-import { bestScale, drawingsOf, names, trainingsOf } from './bench.ts';
+import { names, trainingsOf } from './bench.ts';
+import { bestScale, drawingsOf } from './bench-pictures.ts';
 import { withReport } from './report.ts';
 import type { Measured, PictureResult, Results, Settings, TrainingResult } from './results.ts';
 

@@ -9,7 +9,8 @@ import {
   spread,
   type Table,
 } from '@working-papers/edition';
-import { bestScale, names } from './bench.ts';
+import { names } from './bench.ts';
+import { bestScale } from './bench-pictures.ts';
 import type { Measured, PictureResult, Results, TrainingResult } from './results.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
