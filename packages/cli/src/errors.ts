@@ -14,14 +14,19 @@ export class Interruption extends Error {
 
 /** Errors of the libraries that speak of the user's files and devices rather than of a fault in a program. */
 const aboutTheInput = new Set([
+  'AdapterError',
+  'CheckpointError',
   'DataError',
   'DatasetError',
   'DeviceError',
+  'DivergedError',
   'ImageError',
   'ModelFileError',
   'NameMismatchError',
   'SafetensorsError',
   'TorchFileError',
+  'TrajectoryError',
+  'WeightsError',
 ]);
 
 /** What the user reads of an error, and the exit code: 2 where the user can put it right, 1 where we must. */

@@ -29,6 +29,21 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
       'data get cifr10',
       'wp data get: unknown data set "cifr10": expected one of cifar10, tiny-shakespeare, fsdd, bccd, kitti-tracking, books',
     ],
+    [
+      real,
+      'train cifar10-teacher --classes unicorn',
+      'wp train cifar10-teacher: --classes unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck',
+    ],
+    [
+      real,
+      'train cifar10-teacher --from none.safetensors',
+      "wp train cifar10-teacher: none.safetensors is not there: 'wp train cifar10-teacher' makes such a file",
+    ],
+    [
+      real,
+      'run agd --class unicorn',
+      'wp run agd: --class unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
+    ],
     [fixture, '--colour list', 'wp: unknown option --colour before COMMAND'],
     [fixture, 'run', 'wp run: PAPER is missing: one of echo'],
     [fixture, 'run nothing-like-it', "wp run: unknown paper 'nothing-like-it'; there is echo"],
