@@ -19,9 +19,9 @@ import {
   type Weights,
 } from '@working-papers/nn/module';
 import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
-import { type Device, ndarray, type Tensor, toNumbers } from '@working-papers/tensor';
-import { drift, errorByScale, errorByStep, pointErrors, relativeError } from './evaluate.ts';
-import { type AdapterSetOptions, conditionsOf, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
+import type { Device } from '@working-papers/tensor';
+import { drift, errorByScale, errorByStep, pointErrors, relativeError, roughness } from './evaluate.ts';
+import { type AdapterSetOptions, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
 import { type Guided, type Loss, ScaleConditioned } from './objective.ts';
 import type { Settings, TrainingResult } from './results.ts';
 import { compileGuided } from './sample.ts';
@@ -219,7 +219,9 @@ export async function judgeTraining(
     byScale: errorByScale(points, scaleEdges),
     byStep: errorByStep(points, settings.steps),
     drift: drift(own, guidance, cifar10Numbers),
-    roughness: adapters ? await roughness(bench, adapters, weights) : null,
+    roughness: adapters
+      ? await roughness({ device, model: teacher.model, weights, adapters, sigma: 1 })
+      : null,
   };
 }
 
@@ -267,31 +269,4 @@ function guidedEnds(bench: Bench): Promise<Float64Array> {
   const made = draw();
   ends.set(bench, made);
   return made;
-}
-
-/** How much the first block's adapter changes over 0.05 of ω: near 0 where neighbouring scales mean the same. */
-async function roughness(bench: Bench, adapters: GuidanceAdapters, weights: Weights): Promise<number> {
-  const { device, teacher } = bench;
-  const { model } = teacher;
-  const scales = [1.5, 2.5, 3.5, 4.5, 5.5];
-  const n = 2 * scales.length;
-  const prepare = await device.compile(
-    (sigma: Tensor, labels: Tensor, scale: Tensor) =>
-      adapters.prepare(conditionsOf(model.network, model.level(sigma), labels, scale))[0]!,
-    { inputs: [{ shape: [n] }, { shape: [n], dtype: 'int32' }, { shape: [n] }] as const, weights },
-  );
-  const out = toNumbers(
-    await prepare(
-      ndarray(new Float32Array(n).fill(1)),
-      ndarray(new Int32Array(n), [n], 'int32'),
-      ndarray([...scales, ...scales.map((scale) => scale + 0.05)]),
-    ),
-  );
-  await prepare.dispose();
-  const size = out.length / n;
-  const ratios = scales.map((_, i) => {
-    const [here, there] = [i, i + scales.length].map((row) => out.slice(row * size, (row + 1) * size));
-    return Math.hypot(...there!.map((value, at) => value - here![at]!)) / Math.hypot(...here!);
-  });
-  return ratios.reduce((a, b) => a + b) / ratios.length;
 }

@@ -1,10 +1,12 @@
 /** How far a one-call network is from the guidance that it was taught, on trajectories that it has not seen. */
 
-import type { DiT } from '@working-papers/models/dit';
+import type { Preconditioned } from '@working-papers/models/diffusion/preconditioned';
+import type { DiT, DiTHooks } from '@working-papers/models/dit';
 import { DataLoader } from '@working-papers/nn/data';
 import type { Weights } from '@working-papers/nn/module';
 import type { Device, Tensor } from '@working-papers/tensor';
-import { toNumbers } from '@working-papers/tensor';
+import { ndarray, toNumbers } from '@working-papers/tensor';
+import { conditionsOf, type GuidanceAdapters } from './model.ts';
 import type { Guided } from './objective.ts';
 import type { Point, Trajectories } from './trajectories.ts';
 
@@ -121,4 +123,43 @@ export function drift(a: ArrayLike<number>, b: ArrayLike<number>, size: number):
     total += Math.sqrt(square);
   }
   return total / count;
+}
+
+export interface RoughnessOptions {
+  readonly device: Device;
+  readonly model: Preconditioned<DiTHooks> & { readonly network: DiT };
+  /** Of the network and of the adapters. */
+  readonly weights: Weights;
+  readonly adapters: GuidanceAdapters;
+  /** The noise level at which to look. */
+  readonly sigma: number;
+}
+
+/**
+ * |A(ω + 0.05) − A(ω)|/|A(ω)| of the first block's adapter, the part that does not depend on the picture, as a mean over
+ * five ω from 1.5 to 5.5: near 0 where neighbouring scales mean nearly the same.
+ */
+export async function roughness(options: RoughnessOptions): Promise<number> {
+  const { device, model, weights, adapters, sigma } = options;
+  const scales = [1.5, 2.5, 3.5, 4.5, 5.5];
+  const n = 2 * scales.length;
+  const prepare = await device.compile(
+    (sigma: Tensor, labels: Tensor, scale: Tensor) =>
+      adapters.prepare(conditionsOf(model.network, model.level(sigma), labels, scale))[0]!,
+    { inputs: [{ shape: [n] }, { shape: [n], dtype: 'int32' }, { shape: [n] }] as const, weights },
+  );
+  const out = toNumbers(
+    await prepare(
+      ndarray(new Float32Array(n).fill(sigma)),
+      ndarray(new Int32Array(n), [n], 'int32'),
+      ndarray([...scales, ...scales.map((scale) => scale + 0.05)]),
+    ),
+  );
+  await prepare.dispose();
+  const size = out.length / n;
+  const ratios = scales.map((_, i) => {
+    const [here, there] = [i, i + scales.length].map((row) => out.slice(row * size, (row + 1) * size));
+    return Math.hypot(...there!.map((value, at) => value - here![at]!)) / Math.hypot(...here!);
+  });
+  return ratios.reduce((a, b) => a + b) / ratios.length;
 }

@@ -18,3 +18,18 @@ test('in two dimensions: trained on guided trajectories adapters are right where
     `${along.drift} ${noised.drift} ${plain.drift}`,
   );
 });
+
+test('with the release’s m = 1000 neighbouring scales are strangers', async () => {
+  const device = await testDevice();
+  const { rows } = await runToy({
+    device,
+    seed: 1,
+    scaleFactor: 1000,
+    teacherSteps: 200,
+    steps: 200,
+    trajectories: 60,
+    points: 30,
+  });
+  const along = rows.find(({ name }) => name === 'trajectories')!;
+  assert.ok(along.roughness! > 0.3, String(along.roughness));
+});

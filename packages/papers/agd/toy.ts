@@ -16,7 +16,7 @@ import { adamW } from '@working-papers/nn/optimizers';
 import { Random } from '@working-papers/nn/random';
 import { Trainer } from '@working-papers/nn/trainer';
 import { type Device, ndarray, normal } from '@working-papers/tensor';
-import { drift, pointErrors, relativeError } from './evaluate.ts';
+import { drift, pointErrors, relativeError, roughness } from './evaluate.ts';
 import { type AdapterKind, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
 import { createPointTraining, type PointTraining, riseAndCosine } from './objective.ts';
 import { compileGuided } from './sample.ts';
@@ -38,6 +38,8 @@ export interface ToyOptions {
   readonly seed: number;
   /** Default `offset`. */
   readonly kind?: AdapterKind;
+  /** m; default 1. */
+  readonly scaleFactor?: number;
   /** Updates of the network; default 1200. */
   readonly teacherSteps?: number;
   /** Updates of each set of adapters; default 1200. */
@@ -55,6 +57,8 @@ export interface ToyRow {
   readonly name: 'guidance' | 'no guidance' | 'trajectories' | 'noised data';
   /** E on trajectories that were not trained on; null for guidance itself. */
   readonly error: number | null;
+  /** How much adapters change over 0.05 of ω; see `roughness`. */
+  readonly roughness?: number;
   /** Mean distance from where guidance itself ends. */
   readonly drift: number;
   /** [points, 2]. */
@@ -84,6 +88,7 @@ export function toyModel(): Epsilon<DiTHooks, DiT> {
 /** All of it; under half a minute on two cores. */
 export async function runToy(options: ToyOptions): Promise<ToyResult> {
   const { device, seed, trajectories: count = 300, points = 300, steps = 1200, onProgress, signal } = options;
+  const { kind = 'offset', scaleFactor = 1 } = options;
   const model = toyModel();
   const { network } = model;
   const weights = await trainTeacher(model, options);
@@ -109,10 +114,7 @@ export async function runToy(options: ToyOptions): Promise<ToyResult> {
     ['trajectories', along],
     ['noised data', noised],
   ] as const) {
-    const adapters = new GuidanceAdapters(
-      { kind: options.kind ?? 'offset', hiddenSize: 32 },
-      sizeOfNetwork(network),
-    );
+    const adapters = new GuidanceAdapters({ kind, scaleFactor, hiddenSize: 32 }, sizeOfNetwork(network));
     const forward = student(network, adapters);
     const given = { device, network, weights, trajectories, seed, steps, batchSize: 128, peakRate: 1e-2 };
     const training = await createPointTraining(adapters, forward, { frozen: weights }, given);
@@ -122,7 +124,13 @@ export async function runToy(options: ToyOptions): Promise<ToyResult> {
     const own = await compileGuided({ device, model, weights: all, guided: forward, shape });
     const samples = await draw(own.for({ labels, scale: scales }));
     await own.dispose();
-    rows.push({ name, error: relativeError(found), drift: drift(samples, guided, 2), samples });
+    rows.push({
+      name,
+      error: relativeError(found),
+      roughness: await roughness({ device, model, weights: all, adapters, sigma: 1 }),
+      drift: drift(samples, guided, 2),
+      samples,
+    });
   }
   return { labels, scales, rows };
 }

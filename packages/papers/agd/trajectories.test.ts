@@ -7,6 +7,7 @@ import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
 import { Epsilon } from '@working-papers/models/diffusion/epsilon';
 import { guided } from '@working-papers/models/diffusion/guidance';
 import { ddpmSigmas } from '@working-papers/models/diffusion/levels';
+import { perPicture } from '@working-papers/models/diffusion/preconditioned';
 import { euler, sample } from '@working-papers/models/diffusion/samplers';
 import { DiT } from '@working-papers/models/dit';
 import { encodeTorch } from '@working-papers/nn/torch-file';
@@ -70,6 +71,41 @@ test('at ω = 1 the target is the conditional answer exactly, at 0 the unconditi
   }
   await call.dispose();
   await both.dispose();
+});
+
+test('guidance in x0, carried to ε, is guidance in ε, and in F', async () => {
+  const n = 5;
+  const inputs = [
+    { shape: [n, ...shape] },
+    { shape: [n] },
+    { shape: [n], dtype: 'int32' },
+    { shape: [n] },
+  ] as const;
+  const epsilon = (x: Tensor, sigma: Tensor, clean: Tensor) => x.sub(clean).div(perPicture(sigma));
+  const inClean = guided((x, sigma, y) => model.forward(x, sigma, y), { nullLabel: 3 });
+  const inEpsilon = guided((x, sigma, y) => epsilon(x, sigma, model.forward(x, sigma, y)), { nullLabel: 3 });
+  const inRaw = guided((x, sigma, y) => model.raw(x, sigma, y), { nullLabel: 3 });
+  const compiled = await device.compile(
+    (x: Tensor, sigma: Tensor, y: Tensor, scale: Tensor) => [
+      epsilon(x, sigma, inClean(x, sigma, y, scale)),
+      inEpsilon(x, sigma, y, scale),
+      epsilon(x, sigma, model.denoised(x, sigma, inRaw(x, sigma, y, scale))),
+    ],
+    { inputs, weights },
+  );
+  const levels = [0.3, 0.5, 1, 4, 40];
+  const x = Float32Array.from({ length: n * 16 }, (_, i) => levels[Math.floor(i / 16)]! * Math.sin(3 * i));
+  const outputs = await compiled(
+    ndarray(x, [n, ...shape]),
+    ndarray(levels),
+    ndarray([0, 1, 2, 0, 1], [n], 'int32'),
+    ndarray([0.5, 1, 2, 4, 6]),
+  );
+  const [first, ...others] = outputs.map(toNumbers);
+  for (const other of others)
+    for (const [i, value] of other.entries())
+      assert.ok(Math.abs(value - first![i]!) < 1e-5 * Math.max(1, Math.abs(value)), `${value} ${first![i]}`);
+  await compiled.dispose();
 });
 
 test('replaying a trajectory with the guided teacher passes through its points', async () => {
