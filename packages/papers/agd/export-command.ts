@@ -9,9 +9,9 @@ export const exportCommand = defineCommand({
     out: { type: 'string', short: 'o', default: 'agd.onnx', description: 'the file to write' },
     adapter: {
       type: 'string',
-      choices: ['offset', 'attention'],
+      choices: ['offset', 'attention', 'offset-forward'],
       default: 'offset',
-      description: 'which of the adapters that ship',
+      description: 'which of those that ship; the last were trained on noised data, as a warning',
     },
     weights: { type: 'string', description: 'adapters of your own' },
     base: { type: 'string', description: 'the frozen model; default the one that ships' },

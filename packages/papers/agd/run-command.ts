@@ -51,9 +51,9 @@ export const runCommand = defineCommand({
     compare: { type: 'boolean', description: 'all three side by side, from the same noise' },
     adapter: {
       type: 'string',
-      choices: ['offset', 'attention'],
+      choices: ['offset', 'attention', 'offset-forward'],
       default: 'offset',
-      description: 'which of the adapters that ship',
+      description: 'which of those that ship; the last were trained on noised data, as a warning',
     },
     weights: {
       type: 'string',

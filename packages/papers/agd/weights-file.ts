@@ -8,14 +8,16 @@ import { ModelFileError, unpackModel } from '@working-papers/models/model-file';
 import { readSafetensors } from '@working-papers/nn/safetensors-file';
 import { adapterKind, readRelease } from './checkpoint.ts';
 import type { AdapterFile } from './generate.ts';
-import type { AdapterKind } from './model.ts';
 
 /** Beside the sources, and so one folder up from what is compiled into `dist`. */
 const folder = new URL(import.meta.url.endsWith('.ts') ? './weights/' : '../weights/', import.meta.url);
 
-/** Where the adapters lie that ship with this package. */
-export const shippedAdapters = (kind: AdapterKind): string =>
-  fileURLToPath(new URL(`agd-${kind}.safetensors`, folder));
+/** The adapters that ship with this package: the last are the mismatch, trained on noised data. */
+export const shippedNames = ['offset', 'attention', 'offset-forward'] as const;
+
+/** Where they lie. */
+export const shippedAdapters = (name: (typeof shippedNames)[number]): string =>
+  fileURLToPath(new URL(`agd-${name}.safetensors`, folder));
 
 export interface ReadAdaptersOptions {
   /** Tokens of the network, for files of the release. */

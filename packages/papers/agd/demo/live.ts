@@ -10,10 +10,20 @@ import { decodeSafetensors } from '@working-papers/nn/safetensors';
 import { fetchWeights } from '@working-papers/paper/browser';
 import { openDevice, type Provider } from '@working-papers/tensor';
 import { adapterKind } from '../checkpoint.ts';
-import { type Method, openGenerator } from '../generate.ts';
+import { type Generator, type Method, openGenerator } from '../generate.ts';
+
+/** The adapters that a reader can choose. */
+export const adapterNames = {
+  offset: 'offset',
+  attention: 'cross-attention',
+  'offset-forward': 'offset, trained on noised data',
+} as const;
+export type AdapterName = keyof typeof adapterNames;
 
 export interface Request {
   readonly method: Method;
+  /** For `agd`. */
+  readonly adapter: AdapterName;
   readonly label: number;
   /** ω. */
   readonly scale: number;
@@ -39,21 +49,36 @@ export interface Live {
   close(): Promise<void>;
 }
 
-const adaptersUrl = new URL('../weights/agd-offset.safetensors', import.meta.url);
+// each written out, for bundlers to see
+const urls: Readonly<Record<AdapterName, URL>> = {
+  offset: new URL('../weights/agd-offset.safetensors', import.meta.url),
+  attention: new URL('../weights/agd-attention.safetensors', import.meta.url),
+  'offset-forward': new URL('../weights/agd-offset-forward.safetensors', import.meta.url),
+};
 
 /** Fetches the weights and opens a device. Throws with a sentence for the reader. */
 export async function openLive(provider: Provider, wasmPaths: string): Promise<Live> {
-  const [base, own] = await Promise.all([teacherUrl, adaptersUrl].map(fetchWeights));
-  const teacher = unpackModel(teacherKind, decodeSafetensors(base!, 'the model'), 'the model');
-  const adapters = unpackModel(adapterKind, decodeSafetensors(own!, 'the adapters'), 'the adapters');
+  const base = decodeSafetensors(await fetchWeights(teacherUrl), 'the model');
+  const teacher = unpackModel(teacherKind, base, 'the model');
   const device = await openDevice({ provider, assets: wasmPaths });
   try {
-    const generator = openGenerator({ device, teacher, adapters });
+    const generators = new Map<AdapterName, Promise<Generator>>();
+    const open = async (name: AdapterName) => {
+      const own = decodeSafetensors(await fetchWeights(urls[name]), 'the adapters');
+      return openGenerator({ device, teacher, adapters: unpackModel(adapterKind, own, 'the adapters') });
+    };
+    const generatorOf = (name: AdapterName) => {
+      const generator = generators.get(name) ?? open(name);
+      generators.set(name, generator);
+      return generator;
+    };
+    await generatorOf('offset');
     return {
       provider,
       classNames: cifar10Classes,
-      async draw({ method, label, scale, count, seed, steps, signal, onPictures }) {
+      async draw({ method, adapter, label, scale, count, seed, steps, signal, onPictures }) {
         const labels = new Array<number>(count).fill(label);
+        const generator = await generatorOf(method === 'agd' ? adapter : 'offset');
         const perStep = method === 'cfg' ? 2 : 1;
         // the first run of a graph pays for its setting up; what is timed should not
         await generator.prepare({ method, labels, scale });
