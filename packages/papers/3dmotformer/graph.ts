@@ -88,11 +88,15 @@ export function neighbours(
   });
 }
 
-/** Tracks that each detection may belong to. */
+/**
+ * Tracks that each detection may belong to. More than there is room for are a CrowdError, or with `crowd` 'nearest' the
+ * nearest of them: an untrained network expects tracks anywhere.
+ */
 export function candidates(
   dets: readonly WorldBox[],
   tracks: readonly TrackedState[],
   { interval, gates, maxNeighbours = 16 }: GraphOptions,
+  crowd: 'refuse' | 'nearest' = 'refuse',
 ): number[][] {
   const places = tracks.map((track) => expected(track, interval));
   return dets.map((det, i) => {
@@ -100,6 +104,7 @@ export function candidates(
     const near = tracks.flatMap((track, j) =>
       track.kind === det.kind && distance(j) <= gates[track.kind]! ? [j] : [],
     );
+    if (near.length > maxNeighbours && crowd === 'nearest') return nearest(near, maxNeighbours, distance);
     if (near.length > maxNeighbours)
       throw new CrowdError(
         `detection ${i} may belong to ${near.length} tracks, the graph has room for ${maxNeighbours}: raise maxNeighbours`,
@@ -108,8 +113,8 @@ export function candidates(
   });
 }
 
-/** Among many the nearest, in their order; among each other boxes may be left out, a pair's chance may not. */
-function nearest(all: number[], most: number, distance: (j: number) => number, own: number): number[] {
+/** Among many the nearest, in their order; `own` always. */
+function nearest(all: number[], most: number, distance: (j: number) => number, own = -1): number[] {
   if (all.length <= most) return all;
   const kept = all
     .toSorted((a, b) => (a === own ? -1 : b === own ? 1 : distance(a) - distance(b)))

@@ -1,0 +1,226 @@
+/**
+ * Training on one's own tracks: each batch of windows is rolled out with the weights as they are, then replayed in one
+ * graph for one update. Node only.
+ */
+
+import { DataLoader, type LoaderState } from '@working-papers/nn/data';
+import { type FitOptions, fit } from '@working-papers/nn/fit';
+import type { Weights } from '@working-papers/nn/module';
+import { adamW } from '@working-papers/nn/optimizers';
+import { Random } from '@working-papers/nn/random';
+import { type Batch, Trainer } from '@working-papers/nn/trainer';
+import {
+  concat,
+  type Device,
+  type DeviceArray,
+  gather,
+  type InputSpec,
+  keepOnDevice,
+  type NdArray,
+  ndarray,
+  type Store,
+  type Tensor,
+} from '@working-papers/tensor';
+import { type Augmentation, augment } from './augment.ts';
+import { initializeMotFormer, type MotFormer } from './model.ts';
+import { type FrameTensors, frameSpec, replay, trainFrame } from './objective.ts';
+import {
+  type FrameRecord,
+  type FrameRunner,
+  type Overflow,
+  type RolloutOptions,
+  rollOut,
+} from './rollout.ts';
+import type { TrainingFrame } from './training-data.ts';
+
+/** A sequence's frames; windows lie within frames that are labelled. */
+export type Sequence = readonly TrainingFrame[];
+
+export interface TrainOptions
+  extends Pick<
+    FitOptions,
+    'folder' | 'resume' | 'signal' | 'onStep' | 'checkpointMinutes' | 'evaluate' | 'onEvaluate'
+  > {
+  readonly device: Device;
+  readonly model: MotFormer;
+  readonly sequences: readonly Sequence[];
+  /** First frames of windows: [sequence, frame]. */
+  readonly windows: readonly (readonly [number, number])[];
+  readonly rollout: RolloutOptions;
+  readonly seed: number;
+  readonly epochs: number;
+  /** Frames of a window; default 6. */
+  readonly length?: number;
+  /** Windows of an update; default 8. */
+  readonly batchSize?: number;
+  /** Constant; default 1e-3. */
+  readonly rate?: number;
+  /** Turns, mirrors and shifts windows; default none, as released. */
+  readonly augmentation?: Augmentation;
+}
+
+export interface TrainedMotFormer {
+  readonly weights: Weights;
+  readonly steps: number;
+  /** Detections and tracks that had no room. */
+  readonly overflow: Overflow;
+}
+
+/** Trains from scratch. Twelve epochs in the release. */
+export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotFormer> {
+  const { device, model, sequences, windows, rollout, seed, epochs } = options;
+  const { length = 6, batchSize = 8, rate = 1e-3, augmentation = {} } = options;
+  const overflow: Overflow = { dets: 0, tracks: 0 };
+  const spec = flatten(windowSpec(rollout, length)) as Record<string, InputSpec>;
+  const trainer = await Trainer.create({
+    device,
+    model,
+    seed,
+    weights: initializeMotFormer(model, seed),
+    batch: { ...spec, seed: { shape: [], dtype: 'int32' } },
+    loss: ({ seed: drawn, ...batch }) => {
+      const { first, frames } = unflatten(batch) as { first: Tensor; frames: FrameTensors[] };
+      return replay(model, first, Object.values(frames), drawn!);
+    },
+    optimizer: adamW({ weightDecay: 0.01 }),
+  });
+  const loader = new DataLoader<readonly TrainingFrame[], readonly (readonly TrainingFrame[])[]>(
+    {
+      length: windows.length,
+      get: (i, random) => {
+        const [sequence, first] = windows[i]!;
+        return augment(sequences[sequence]!.slice(first, first + length), random, augmentation);
+      },
+    },
+    (items) => items,
+    { batchSize, shuffle: true, seed, dropLast: true },
+  );
+  const runner = await compileRunner(device, model, trainer.store, rollout);
+  const random = new Random(seed).fork('rollout');
+  const source = {
+    get epoch() {
+      return loader.epoch;
+    },
+    state: () => loader.state(),
+    load: (state: LoaderState) => loader.load(state),
+    async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
+      for await (const batch of loader) {
+        const { epoch, batch: at } = loader.state();
+        const drawn = random
+          .fork(epoch)
+          .fork(at)
+          .integer(2 ** 30);
+        const record = await rollOut(batch, rollout, runner.of(drawn), overflow);
+        yield { ...(flatten(record) as Record<string, NdArray>), seed: ndarray([drawn], [], 'int32') };
+      }
+    },
+  };
+  const { folder, resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate } = options;
+  const given = { resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate };
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  try {
+    const steps = await fit({
+      ...known,
+      trainer: trainer as unknown as Trainer,
+      loader: source,
+      schedule: () => rate,
+      steps: epochs * loader.batches,
+      folder,
+    });
+    return { weights: await trainer.weights(), steps, overflow };
+  } finally {
+    await runner.dispose();
+    await trainer.dispose();
+  }
+}
+
+function windowSpec(options: RolloutOptions, length: number) {
+  const frame = frameSpec(options);
+  return {
+    first: frame.dets,
+    frames: Array.from({ length: length - 1 }, () => frame),
+  };
+}
+
+/** The network on single frames, with the weights that train and the dropout of the replay. */
+export async function compileRunner(
+  device: Device,
+  model: MotFormer,
+  store: Store,
+  options: RolloutOptions,
+): Promise<{ of(seed: number): FrameRunner; dispose(): Promise<void> }> {
+  const { target: _, velocity: __, moves: ___, counts: ____, source, dets, ...graph } = frameSpec(options);
+  const d = model.embedding.weight.shape[0] as number;
+  const embed = await device.compile((first: Tensor) => [keepOnDevice(model.embed(first))], {
+    inputs: [dets] as const,
+    store,
+  });
+  const step = await device.compile(
+    (features: Tensor, from: Tensor, seen: Tensor, lists, seed: Tensor) => {
+      const tracks = gather(features, from, 0);
+      const answer = trainFrame(model, { dets: seen, ...lists }, tracks, seed);
+      const { affinity, velocity } = answer;
+      return { affinity, velocity, features: [keepOnDevice(concat([answer.dets, answer.tracks], 0))] };
+    },
+    {
+      inputs: [{ shape: ['rows', d] }, source, dets, graph, { shape: [], dtype: 'int32' }] as const,
+      store,
+    },
+  );
+  return {
+    of(seed) {
+      let features: DeviceArray | undefined;
+      return {
+        async start(first) {
+          [features] = (await embed(first)) as unknown as [DeviceArray];
+        },
+        async step(record: FrameRecord, frame) {
+          const { amongTracks, amongDets, across, edges } = record;
+          const lists = { amongTracks, amongDets, across, edges };
+          const before = features!;
+          const answer = await step(
+            before as never,
+            record.source,
+            record.dets,
+            lists,
+            ndarray([seed + frame], [], 'int32'),
+          );
+          before.dispose();
+          [features] = answer.features as unknown as [DeviceArray];
+          return { affinity: answer.affinity, velocity: answer.velocity };
+        },
+      };
+    },
+    async dispose() {
+      await embed.dispose();
+      await step.dispose();
+    },
+  };
+}
+
+/** Nested arrays under one name each: `frames.0.across.index`. */
+export function flatten(value: unknown, name = ''): Record<string, unknown> {
+  const isLeaf = typeof value === 'object' && value !== null && 'shape' in value;
+  if (isLeaf) return { [name]: value };
+  return Object.assign(
+    {},
+    ...Object.entries(value as object).map(([key, part]) =>
+      flatten(part, name === '' ? key : `${name}.${key}`),
+    ),
+  );
+}
+
+/** The inverse of `flatten`; lists come back as objects with the numbers for keys. */
+export function unflatten(flat: Readonly<Record<string, unknown>>): unknown {
+  const root: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(flat)) {
+    const path = name.split('.');
+    let at = root;
+    for (const key of path.slice(0, -1)) {
+      at[key] ??= {};
+      at = at[key] as Record<string, unknown>;
+    }
+    at[path.at(-1)!] = value;
+  }
+  return root;
+}
