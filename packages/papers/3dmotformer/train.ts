@@ -142,12 +142,13 @@ function windowSpec(options: RolloutOptions, length: number) {
   };
 }
 
-/** The network on single frames, with the weights that train and the dropout of the replay. */
+/** The network on single frames, with the weights that train and the dropout of the replay, or without it. */
 export async function compileRunner(
   device: Device,
   model: MotFormer,
   store: Store,
   options: RolloutOptions,
+  training = true,
 ): Promise<{ of(seed: number): FrameRunner; dispose(): Promise<void> }> {
   const { target: _, velocity: __, moves: ___, counts: ____, source, dets, ...graph } = frameSpec(options);
   const d = model.embedding.weight.shape[0] as number;
@@ -158,7 +159,8 @@ export async function compileRunner(
   const step = await device.compile(
     (features: Tensor, from: Tensor, seen: Tensor, lists, seed: Tensor) => {
       const tracks = gather(features, from, 0);
-      const answer = trainFrame(model, { dets: seen, ...lists }, tracks, seed);
+      const frame = { dets: seen, ...lists };
+      const answer = training ? trainFrame(model, frame, tracks, seed) : model.forward({ ...frame, tracks });
       const { affinity, velocity } = answer;
       return { affinity, velocity, features: [keepOnDevice(concat([answer.dets, answer.tracks], 0))] };
     },
