@@ -16,6 +16,7 @@ export class Interruption extends Error {
 const aboutTheInput = new Set([
   'AdapterError',
   'CheckpointError',
+  'CrowdError',
   'DataError',
   'DatasetError',
   'DeviceError',
@@ -25,6 +26,7 @@ const aboutTheInput = new Set([
   'NameMismatchError',
   'SafetensorsError',
   'TorchFileError',
+  'TrackingFileError',
   'TrajectoryError',
   'WeightsError',
 ]);

@@ -5,6 +5,7 @@ import type { Entry, Group } from './program.ts';
 
 /** Where the commands of each paper are. A paper is loaded when it is called, never to list it. */
 export const registry: Registry = {
+  '3dmotformer': async () => (await import('@working-papers/3dmotformer/commands')).commands,
   agd: async () => (await import('@working-papers/agd/commands')).commands,
   'jei-dnn': async () => (await import('@working-papers/jei-dnn/commands')).commands,
 };
