@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { TrackedBox } from '@working-papers/metrics/kitti-tracking';
 import { openDevice } from '@working-papers/tensor';
-import { closedAndForced, measureKitti, trackRecording, trackWithKalman } from './evaluate.ts';
+import { closedAndForced, measureKitti, trackRecording } from './evaluate.ts';
+import { kalmanFrames, networkFrames } from './frame-tracker.ts';
 import { kittiSlowGraph } from './graph.ts';
 import type { KittiDetection } from './kitti.ts';
 import { type KittiRecording, trainingFrames } from './kitti-data.ts';
@@ -49,11 +50,11 @@ const recording: KittiRecording = {
   poses: Array.from({ length: frames }, (_, f) => [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, f]),
 };
 
-test('the Kalman filter follows what is always seen', () => {
-  const { car } = measureKitti([recording], [trackWithKalman(recording)]);
+test('the Kalman filter follows what is always seen', async () => {
+  const { car } = measureKitti([recording], [await trackRecording(kalmanFrames(), recording)]);
   assert.deepEqual([car.idSwitches, car.falseNegatives, car.falsePositives], [0, 0, 0]);
   assert.ok(car.mota === 1);
-  const slow = trackWithKalman(recording, { every: 5, phase: 2 });
+  const slow = await trackRecording(kalmanFrames(), recording, { every: 5, phase: 2 });
   assert.equal(Math.max(...slow.map(({ frame }) => frame)), 5);
 });
 
@@ -61,10 +62,12 @@ test('the network’s results are the detections with identities, whatever they 
   const model = new MotFormer({ nodeInputs: 13, width: 16, heads: 2, dropout: 0 });
   const weights = initializeMotFormer(model, 1);
   const compiled = await compileMotFormer({ device, model, weights, graph: kittiSlowGraph, classes: 3 });
-  const rows = await trackRecording(compiled, recording, { every: 5 });
+  const rows = await trackRecording(networkFrames(compiled.open()), recording, { every: 5 });
   const { car } = measureKitti([recording], [rows], { every: 5 });
   assert.deepEqual([car.falseNegatives, car.falsePositives], [0, 0]);
-  assert.ok((await trackRecording(compiled, recording, { every: 5 }, 3)).length < rows.length);
+  assert.ok(
+    (await trackRecording(networkFrames(compiled.open(), 3), recording, { every: 5 })).length < rows.length,
+  );
   await compiled.dispose();
 
   const store = await device.store(weights);

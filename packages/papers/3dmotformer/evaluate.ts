@@ -1,6 +1,5 @@
 /** Trackers on KITTI's recordings, measured by its evaluator; and the mismatch as a number. */
 
-import type { Box3d } from '@working-papers/metrics/boxes3d';
 import {
   type KittiMeasures,
   type KittiOptions,
@@ -10,70 +9,27 @@ import {
 } from '@working-papers/metrics/kitti-tracking';
 import type { Device, Store } from '@working-papers/tensor';
 import { toNumbers } from '@working-papers/tensor';
-import { type KalmanOptions, KalmanTracker, kittiKalman } from './kalman.ts';
-import type { KittiDetection } from './kitti.ts';
-import { framesOf, type KittiRecording, type SamplingOptions, sampledLabels } from './kitti-data.ts';
-import { egoShift, type KittiSeen, kittiKinds } from './kitti-world.ts';
+import type { FrameTracker } from './frame-tracker.ts';
+import { type KittiRecording, type SamplingOptions, sampledLabels } from './kitti-data.ts';
+import { kittiKinds } from './kitti-world.ts';
 import type { MotFormer } from './model.ts';
 import { type RolloutOptions, rollOut } from './rollout.ts';
-import type { CompiledMotFormer } from './track.ts';
 import { compileRunner } from './train.ts';
 import type { TrainingFrame } from './training-data.ts';
 
-const row = (frame: number, id: number, detection: KittiDetection, score = detection.score): TrackedBox => {
-  const { type, box2d, x, y, z, length, width, height, ry } = detection;
-  return { frame, id, type, box2d, x, y, z, length, width, height, ry, score, occlusion: 0, truncation: 0 };
-};
-
-/**
- * The network's tracks of a recording: detections with identities, frames numbered from 0. What coasts is not told, nor
- * what has been seen less than `minHits` times.
- */
+/** A tracker's results on a recording, frames numbered from 0. */
 export async function trackRecording(
-  compiled: CompiledMotFormer,
-  recording: KittiRecording,
-  sampling: SamplingOptions = {},
-  minHits = 1,
-): Promise<TrackedBox[]> {
-  const tracker = compiled.open<KittiSeen>();
-  const rows: TrackedBox[] = [];
-  const frames = framesOf(recording, sampling);
-  for (const [t, { dets, pose }] of frames.entries()) {
-    const before = frames[t - 1];
-    if (before) tracker.move(egoShift(before.pose, pose));
-    for (const { id, detection, coasting, hits } of await tracker.step(dets))
-      if (!coasting && hits >= minHits) rows.push(row(t, id, detection.detection));
-  }
-  return rows;
-}
-
-/** The Kalman filter's tracks of a recording, one filter a class. */
-export function trackWithKalman(
+  tracker: FrameTracker,
   { detections, poses }: KittiRecording,
   { every = 1, phase = 0 }: SamplingOptions = {},
-  options: Readonly<Record<string, KalmanOptions>> = kittiKalman,
-): TrackedBox[] {
+): Promise<TrackedBox[]> {
   const rows: TrackedBox[] = [];
-  let firstId = 0;
-  for (const kind of kittiKinds) {
-    const tracker = new KalmanTracker<KittiDetection>(options[kind]!, firstId);
-    for (let frame = phase, t = 0; frame < poses.length; frame += every, t++)
-      for (const track of tracker.step(detections[kind][frame] ?? [], poses[frame]))
-        rows.push({ ...row(t, track.id, track.detection), ...boxOf(track) });
-    firstId = tracker.nextId;
+  for (let frame = phase, t = 0; frame < poses.length; frame += every, t++) {
+    const seen = kittiKinds.flatMap((kind) => detections[kind][frame] ?? []);
+    rows.push(...(await tracker.step(t, seen, poses[frame])));
   }
   return rows;
 }
-
-const boxOf = ({ x, y, z, length, width, height, ry }: Box3d): Box3d => ({
-  x,
-  y,
-  z,
-  length,
-  width,
-  height,
-  ry,
-});
 
 export type ByClass<T> = Readonly<Record<'car' | 'pedestrian' | 'cyclist', T>>;
 

@@ -8,6 +8,7 @@ import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
   ...(await import('./evaluate.ts')),
+  ...(await import('./frame-tracker.ts')),
   ...(await import('./graph.ts')),
   ...(await import('./kitti-data.ts')),
   ...(await import('./kitti-world.ts')),
@@ -108,7 +109,7 @@ export const trainCommand = defineCommand({
     using judging = output.progress('validation', judged.length);
     const results = [];
     for (const [i, recording] of judged.entries()) {
-      results.push(await wp.trackRecording(compiled, recording, { every }));
+      results.push(await wp.trackRecording(wp.networkFrames(compiled.open()), recording, { every }));
       judging.update(i + 1);
     }
     judging.end();
