@@ -1,6 +1,7 @@
 import type { Edition } from '@working-papers/edition';
 import type { Verb } from '@working-papers/paper';
 import { data } from './commands/data.ts';
+import { evaluation } from './commands/eval.ts';
 import { listCommand } from './commands/list.ts';
 import { serve } from './commands/serve.ts';
 import { type Registry, sharedTrainings, verbGroup } from './papers.ts';
@@ -28,6 +29,7 @@ export function wp(editions: readonly [Edition, ...Edition[]], registry: Registr
           verbGroup(verb as Verb, summary, papers, registry, verb === 'train' ? sharedTrainings : []),
         ),
       ),
+      word('eval', evaluation),
       word('data', data),
       word('serve', serve),
     ],
