@@ -4,7 +4,7 @@ import type { TrackedBox } from '@working-papers/metrics/kitti-tracking';
 import { KalmanTracker, kittiKalman } from './kalman.ts';
 import type { KittiDetection, Pose } from './kitti.ts';
 import { egoShift, type KittiSeen, kittiKinds, seenInWorld } from './kitti-world.ts';
-import type { FrameEdges, MotTracker } from './track.ts';
+import type { MotTracker } from './track.ts';
 import { suppress } from './training-data.ts';
 
 /** A track as results have it, with the angle that KITTI's files want. */
@@ -12,11 +12,20 @@ export interface FrameTrack extends TrackedBox {
   readonly alpha: number;
 }
 
+/** A pair that the network judged, as the camera sees it from above: x and z of both. */
+export interface Link {
+  /** Where the track was expected. */
+  readonly from: readonly [number, number];
+  readonly to: readonly [number, number];
+  /** Probability that both are one object. */
+  readonly affinity: number;
+}
+
 /** Tracks of one sequence. Give poses in every frame or in none. */
 export interface FrameTracker {
   step(frame: number, detections: readonly KittiDetection[], pose?: Pose): Promise<FrameTrack[]>;
-  /** The network's edges of the last frame; none for the Kalman filter. */
-  readonly edges: FrameEdges;
+  /** What the network judged in the last frame; nothing for the Kalman filter. */
+  readonly links: readonly Link[];
 }
 
 const row = (
@@ -52,7 +61,7 @@ export function kalmanFrames(): FrameTracker {
   // identities of a sequence are shared by the classes: each class counts in steps
   const trackers = kittiKinds.map((kind) => new KalmanTracker<KittiDetection>(kittiKalman[kind]));
   return {
-    edges: { across: [], affinity: [] },
+    links: [],
     async step(frame, detections, pose) {
       return trackers.flatMap((tracker, kind) =>
         tracker
@@ -70,12 +79,25 @@ export function kalmanFrames(): FrameTracker {
 
 const still: Pose = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
 
+/** A place over the ground, from the vehicle along the world's axes, as the camera sees it from above. */
+function seenFrom(pose: Pose, [x, y]: readonly [number, number]): readonly [number, number] {
+  return [pose[0]! * x + pose[8]! * y, pose[2]! * x + pose[10]! * y];
+}
+
 /** The network: matched detections with identities. */
 export function networkFrames(tracker: MotTracker<KittiSeen>, minHits = 1): FrameTracker {
   let before: Pose | undefined;
   return {
-    get edges() {
-      return tracker.edges;
+    get links() {
+      const { across, affinity, dets, tracks } = tracker.edges;
+      const pose = before ?? still;
+      return across.flatMap((own, i) =>
+        own.map((j, at) => ({
+          from: seenFrom(pose, tracks[j]!),
+          to: seenFrom(pose, dets[i]!),
+          affinity: affinity[i]![at]!,
+        })),
+      );
     },
     async step(frame, detections, pose = still) {
       if (before) tracker.move(egoShift(before, pose));

@@ -9,6 +9,7 @@ import { type Compiled, type Device, type NdArray, ndarray, type Tensor } from '
 import {
   candidates,
   edgeFeatures,
+  expected,
   type GraphOptions,
   neighbours,
   nodeFeatures,
@@ -51,7 +52,12 @@ export interface MotTrackerOptions {
 export interface FrameEdges {
   readonly across: readonly (readonly number[])[];
   readonly affinity: readonly (readonly number[])[];
+  /** Over the ground: where detections are, and where tracks were expected. */
+  readonly dets: readonly (readonly [number, number])[];
+  readonly tracks: readonly (readonly [number, number])[];
 }
+
+const noEdges: FrameEdges = { across: [], affinity: [], dets: [], tracks: [] };
 
 interface State<D> extends TrackedState {
   readonly id: number;
@@ -120,7 +126,7 @@ export class MotTracker<D extends SeenBox> {
   #tracks: State<D>[] = [];
   #born = 0;
   /** Edges of the last frame. */
-  edges: FrameEdges = { across: [], affinity: [] };
+  edges: FrameEdges = noEdges;
 
   /** Use `compileMotFormer`. */
   constructor(options: MotTrackerOptions, embed: Embed, step: Step) {
@@ -143,7 +149,7 @@ export class MotTracker<D extends SeenBox> {
   /** The next frame. One without detections tells nothing and changes nothing, as in the release. */
   async step(seen: readonly D[]): Promise<ToldTrack<D>[]> {
     const { graph, classes, matcher = 'greedy', maxMisses = 2, maxDetections = 500 } = this.#options;
-    this.edges = { across: [], affinity: [] };
+    this.edges = noEdges;
     if (seen.length === 0) return [];
     const dets = seen.toSorted((a, b) => b.score - a.score).slice(0, maxDetections);
     const nodes = nodeFeatures(dets, classes);
@@ -164,7 +170,12 @@ export class MotTracker<D extends SeenBox> {
     });
     const logits = rowsOf(answer.affinity);
     const affinity = across.map((own, i) => own.map((_, at) => 1 / (1 + Math.exp(-logits[i]![at]!))));
-    this.edges = { across, affinity };
+    this.edges = {
+      across,
+      affinity,
+      dets: dets.map(({ x, y }) => [x, y]),
+      tracks: before.map((track) => expected(track, graph.interval)),
+    };
     const matches = match(across, affinity, before.length, matcher);
     const [features, velocities, encoded] = [answer.dets, answer.velocity, answer.tracks].map(rowsOf) as [
       Float32Array[],
