@@ -1,0 +1,233 @@
+/**
+ * The experiment: the network on its own tracks, on labels' tracks, on windows of two frames, and the Kalman filter, on
+ * KITTI's validation recordings at 2 Hz and at 10 Hz. Node only.
+ */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadStateDict, stateDict, type Weights } from '@working-papers/nn/module';
+import { Random } from '@working-papers/nn/random';
+import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import type { Device } from '@working-papers/tensor';
+import { closedAndForced, measureKitti, trackRecording } from './evaluate.ts';
+import { type FrameTracker, kalmanFrames, networkFrames } from './frame-tracker.ts';
+import { type GraphOptions, kittiGraph, kittiSlowGraph } from './graph.ts';
+import type { KittiDetection } from './kitti.ts';
+import { type KittiRecording, trainingFrames, validation } from './kitti-data.ts';
+import { kittiKinds } from './kitti-world.ts';
+import { MotFormer } from './model.ts';
+import type { CrowdResult, Settings, TrackerResult } from './results.ts';
+import { compileMotFormer } from './track.ts';
+import { trainMotFormer } from './train.ts';
+import { roomFor, windows } from './training-data.ts';
+
+export const names = {
+  own: 'Trained on own tracks',
+  labels: 'Trained on labels’ tracks',
+  pairs: 'Trained on two frames',
+  plain: 'Own tracks, not augmented',
+  hungarian: 'Own tracks, Hungarian matching',
+  kalman: 'Kalman filter',
+} as const;
+
+/** One tracker of the bench. */
+export interface Candidate {
+  readonly name: string;
+  readonly hertz: 2 | 10;
+  readonly seed: number;
+  /** None for the Kalman filter. */
+  readonly training?: {
+    readonly tracks: 'own' | 'labels';
+    readonly length: number;
+    readonly augment: boolean;
+    /** Of the setting's. */
+    readonly epochs: number;
+  };
+  readonly matcher?: 'greedy' | 'hungarian';
+}
+
+/** All trackers: every seed at 2 Hz, where the claim lives; the first at 10 Hz and for variants. */
+export function candidatesOf({ seeds }: Settings): Candidate[] {
+  const own = { tracks: 'own', length: 6, augment: true, epochs: 1 } as const;
+  const [first] = seeds;
+  return [
+    { name: names.kalman, hertz: 2, seed: 0 },
+    { name: names.kalman, hertz: 10, seed: 0 },
+    ...seeds.flatMap((seed): Candidate[] => [
+      { name: names.own, hertz: 2, seed, training: own },
+      { name: names.labels, hertz: 2, seed, training: { ...own, tracks: 'labels' } },
+    ]),
+    { name: names.hungarian, hertz: 2, seed: first!, training: own, matcher: 'hungarian' },
+    // as many updates see as many frames
+    { name: names.pairs, hertz: 2, seed: first!, training: { ...own, length: 2, epochs: 4 } },
+    { name: names.plain, hertz: 2, seed: first!, training: { ...own, augment: false } },
+    { name: names.own, hertz: 10, seed: first!, training: own },
+  ];
+}
+
+export interface Bench {
+  readonly device: Device;
+  readonly recordings: readonly KittiRecording[];
+  readonly settings: Settings;
+  /** Holds checkpoints and weights, so that nothing is trained twice. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  readonly onStep?: (done: number, loss: number) => void;
+}
+
+const isHeld = ({ name }: KittiRecording) => validation.includes(name);
+const graphOf = (hertz: number): GraphOptions => ({
+  ...(hertz === 2 ? kittiSlowGraph : kittiGraph),
+  maxNeighbours: 8,
+});
+
+/** Trains where it must, tracks, and measures. */
+export async function measureCandidate(bench: Bench, candidate: Candidate): Promise<TrackerResult> {
+  const { device, recordings, settings, signal } = bench;
+  const { name, hertz, seed, training, matcher = 'greedy' } = candidate;
+  const every = hertz === 2 ? 5 : 1;
+  const held = recordings.filter(isHeld);
+  const judge = async (open: () => FrameTracker) => {
+    const results = [];
+    let [milliseconds, frames] = [0, 0];
+    for (const recording of held) {
+      signal.throwIfAborted();
+      const start = performance.now();
+      results.push(await trackRecording(open(), recording, { every }));
+      milliseconds += performance.now() - start;
+      frames += Math.ceil(recording.poses.length / every);
+    }
+    return {
+      measures: measureKitti(held, results, { every }),
+      framesPerSecond: (1000 * frames) / milliseconds,
+    };
+  };
+  if (!training)
+    return { name, hertz, seed, epochs: 0, minutes: 0, gap: null, ...(await judge(() => kalmanFrames())) };
+  const { model, weights, minutes, room } = await trained(bench, candidate, training, every);
+  const graph = graphOf(hertz);
+  const classes = kittiKinds.length;
+  const compiled = await compileMotFormer({ device, model, weights, graph, classes, matcher });
+  const judged = await judge(() => networkFrames(compiled.open()));
+  await compiled.dispose();
+  const store = await device.store(weights);
+  const sequences = held.map((recording) => trainingFrames(recording, { every }));
+  const gap = await closedAndForced({
+    device,
+    model,
+    store,
+    rollout: { graph, classes, matcher, ...room },
+    sequences,
+  });
+  await store.dispose();
+  return { name, hertz, seed, epochs: settings.epochs * training.epochs, minutes, gap, ...judged };
+}
+
+interface Trained {
+  readonly model: MotFormer;
+  readonly weights: Weights;
+  readonly minutes: number;
+  /** For one recording at a time. */
+  readonly room: { readonly maxDets: number; readonly maxTracks: number };
+}
+
+async function trained(
+  { device, recordings, settings, folder, signal, onStep }: Bench,
+  { hertz, seed }: Candidate,
+  training: NonNullable<Candidate['training']>,
+  every: number,
+): Promise<Trained> {
+  const { tracks, length, augment } = training;
+  const epochs = settings.epochs * training.epochs;
+  const classes = kittiKinds.length;
+  const model = new MotFormer({ nodeInputs: 10 + classes });
+  const most = Math.max(
+    ...recordings.flatMap(({ poses, detections }) =>
+      poses.map((_, frame) =>
+        kittiKinds.reduce((sum, kind) => sum + (detections[kind][frame]?.length ?? 0), 0),
+      ),
+    ),
+  );
+  const room = { maxDets: most, maxTracks: 3 * most };
+  const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', epochs, seed].join('-');
+  const path = join(folder, `${slug}.safetensors`);
+  if (existsSync(path)) {
+    const { tensors, metadata } = await readSafetensors(path);
+    return {
+      model,
+      weights: loadStateDict(model, tensors, { file: path }),
+      minutes: Number(metadata.minutes),
+      room,
+    };
+  }
+  const start = performance.now();
+  const sequences = recordings
+    .filter((recording) => !isHeld(recording))
+    .slice(0, settings.quick ? 1 : undefined)
+    .flatMap((recording) =>
+      Array.from({ length: settings.quick ? 1 : every }, (_, phase) =>
+        trainingFrames(recording, { every, phase }),
+      ),
+    );
+  const counts = sequences.flat().map(({ dets }) => dets.length);
+  const batchSize = 8;
+  const done = await trainMotFormer({
+    device,
+    model,
+    sequences,
+    windows: windows(sequences, length),
+    rollout: { graph: graphOf(hertz), classes, tracks, ...roomFor(counts, batchSize) },
+    seed,
+    epochs,
+    length,
+    batchSize,
+    ...(augment && { augmentation: { turn: true, mirror: true, shift: 20 } }),
+    folder: join(folder, slug),
+    resume: true,
+    signal,
+    onStep: (step, { loss }) => onStep?.(step, loss!),
+  });
+  signal.throwIfAborted();
+  const minutes = (performance.now() - start) / 60_000;
+  await writeSafetensors(path, stateDict(model, done.weights), { metadata: { minutes: minutes.toFixed(1) } });
+  return { model, weights: done.weights, minutes, room };
+}
+
+/** Times of frames with more and more objects, standing and driving in a field. */
+export async function measureCrowds(
+  open: Readonly<Record<string, () => FrameTracker>>,
+  objects: readonly number[],
+  frames: number,
+): Promise<CrowdResult[]> {
+  const results: CrowdResult[] = [];
+  for (const count of objects)
+    for (const [method, begin] of Object.entries(open)) {
+      const tracker = begin();
+      const times: number[] = [];
+      for (const [frame, detections] of crowd(count, frames).entries()) {
+        const start = performance.now();
+        await tracker.step(frame, detections);
+        if (frame > 2) times.push(performance.now() - start);
+      }
+      times.sort((a, b) => a - b);
+      const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))]!;
+      results.push({ method, objects: count, milliseconds: at(0.5), slowest: at(0.99) });
+    }
+  return results;
+}
+
+function crowd(count: number, frames: number): KittiDetection[][] {
+  const random = new Random(count);
+  const side = Math.ceil(Math.sqrt(count));
+  const speeds = Array.from({ length: count }, () => random.normal());
+  return Array.from({ length: frames }, (_, f) =>
+    Array.from({ length: count }, (_, n): KittiDetection => {
+      const [x, z] = [
+        8 * (n % side) + 0.1 * random.normal(),
+        8 * Math.floor(n / side) + 0.3 * speeds[n]! * f,
+      ];
+      const size = { length: 4, width: 1.8, height: 1.5, y: 1.6, ry: 0 };
+      return { ...size, type: 'Car', x, z, score: 1 + random.uniform(), alpha: 0, box2d: [0, 0, 50, 50] };
+    }),
+  );
+}
