@@ -13,6 +13,8 @@ import type { KittiDetection, Pose } from './kitti.ts';
 const engine = async () => ({
   ...(await import('./frame-tracker.ts')),
   ...(await import('./kitti.ts')),
+  ...(await import('./nuscenes.ts')),
+  ...(await import('./nuscenes-kalman.ts')),
   ...(await import('./simulate.ts')),
   ...(await import('./stream.ts')),
   ...(await import('./track.ts')),
@@ -24,6 +26,16 @@ type Engine = Awaited<ReturnType<typeof engine>>;
 export const runCommand = defineCommand({
   summary: 'give detections in space identities that last, from files or from a stream',
   options: {
+    format: {
+      type: 'string',
+      choices: ['kitti', 'nuscenes'],
+      default: 'kitti',
+      description: "KITTI's text files, or nuScenes' submissions (JSON), which need --samples",
+    },
+    samples: {
+      type: 'string',
+      description: "nuScenes' sample.json: which samples are a scene, and in what order",
+    },
     detections: {
       type: 'string',
       description:
@@ -64,11 +76,16 @@ export const runCommand = defineCommand({
   examples: [
     'wp run 3dmotformer --detections pointrcnn_Car/0001.txt --poses poses/0001.txt --out tracks',
     'wp run 3dmotformer --method kalman --detections detections --out tracks',
+    'wp run 3dmotformer --format nuscenes --detections detections.json --samples sample.json --out tracks',
     'my-detector | wp run 3dmotformer --stream',
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    const { method, minHits, out } = options;
+    const { method, minHits, out, format } = options;
+    if (format === 'nuscenes') {
+      await submission(wp, options, output, signal);
+      return;
+    }
     if (method === 'kalman') {
       await (options.stream ? stream : files)(wp, () => wp.kalmanFrames(), options, output, signal);
       return;
@@ -180,6 +197,83 @@ async function files(
     framesPerSecond: rate,
     sequences: summary,
     ...(given.out !== undefined && { out: given.out }),
+  });
+}
+
+interface Submission extends Given {
+  readonly samples: string | undefined;
+  readonly weights: string | undefined;
+  readonly device: 'cpu' | 'webgpu' | 'cuda';
+  readonly threads: number | undefined;
+}
+
+/** nuScenes: scene by scene, all classes at once. */
+async function submission(wp: Engine, given: Submission, output: Output, signal: AbortSignal): Promise<void> {
+  const { detections, samples, method, out } = given;
+  if (detections === undefined || samples === undefined)
+    throw new UserError('--format nuscenes needs --detections and --samples, two files of JSON');
+  const text = async (path: string) => {
+    if (!existsSync(path)) throw new UserError(`'${path}': no such file`);
+    return readFile(path, 'utf8');
+  };
+  const boxes = wp.parseNuscenes(await text(detections), detections);
+  const scenes = wp.scenesOf(JSON.parse(await text(samples)), samples);
+  const asked = scenes
+    .map((scene) => scene.filter(({ token }) => boxes.has(token)))
+    .filter(({ length }) => length > 0);
+  if (asked.length === 0) throw new UserError(`no sample of ${detections} is in ${samples}`);
+  const network = method === 'network' ? await wp.readMotFormer(given.weights) : undefined;
+  const known = network?.options.classes.join(', ') ?? '';
+  if (network && known !== wp.nuscenesKinds.join(', '))
+    throw new UserError(
+      `these weights know ${known}, nuScenes has ${wp.nuscenesKinds.join(', ')}: name others with --weights, or take --method kalman`,
+    );
+  await using device = await openChosenDevice(given);
+  const compiled =
+    network &&
+    (await wp.compileMotFormer({
+      device,
+      ...network,
+      graph: network.options.graph,
+      classes: network.options.classes.length,
+    }));
+  const total = asked.reduce((sum, scene) => sum + scene.length, 0);
+  using bar = output.progress('tracking', total);
+  const entries = new Map<string, ReturnType<Engine['trackEntry']>[]>();
+  let [done, milliseconds, identities] = [0, 0, 0];
+  for (const [n, scene] of asked.entries()) {
+    const tracker = compiled ? compiled.open<import('./nuscenes.ts').NuscenesSeen>() : wp.kalmanScene();
+    const ids = new Set<number>();
+    for (const { token } of scene) {
+      signal.throwIfAborted();
+      const start = performance.now();
+      const tracks = await tracker.step(boxes.get(token)!);
+      milliseconds += performance.now() - start;
+      for (const { id } of tracks) ids.add(id);
+      entries.set(
+        token,
+        tracks.map((track) => wp.trackEntry(token, n, track)),
+      );
+      bar.update(++done);
+    }
+    identities += ids.size;
+  }
+  bar.end();
+  await compiled?.dispose();
+  const file = out === undefined ? undefined : out.endsWith('.json') ? out : join(out, 'tracks.json');
+  if (file !== undefined) await wp.writeFileWhole(file, wp.formatNuscenes(entries));
+  const rate = (1000 * total) / milliseconds;
+  output.print(
+    `${asked.length} scenes, ${total} samples, ${identities} tracks, ${rate.toFixed(0)} samples a second`,
+  );
+  if (file !== undefined) output.print(file);
+  output.result({
+    method,
+    framesPerSecond: rate,
+    scenes: asked.length,
+    samples: total,
+    tracks: identities,
+    ...(file !== undefined && { out: file }),
   });
 }
 

@@ -128,3 +128,46 @@ test('files: one in, one out, with the network and with the filter; bad ones by 
   const none = wp(['--detections', join(folder, 'none'), '--method', 'kalman']);
   assert.match(none.stderr, /none': no such file or folder\n$/);
 });
+
+test('nuScenes: scenes in, one submission out', async () => {
+  const box = (token: string, x: number) => ({
+    sample_token: token,
+    translation: [x, 5, 1],
+    size: [1.9, 4.5, 1.7],
+    rotation: [1, 0, 0, 0],
+    velocity: [2, 0],
+    detection_name: 'car',
+    detection_score: 0.7,
+  });
+  const tokens = ['a', 'b', 'c'];
+  const detections = join(folder, 'detections.json');
+  const samples = join(folder, 'sample.json');
+  await writeFile(
+    detections,
+    JSON.stringify({ meta: {}, results: Object.fromEntries(tokens.map((t, i) => [t, [box(t, i)]])) }),
+  );
+  await writeFile(
+    samples,
+    JSON.stringify(
+      tokens.map((token, i) => ({
+        token,
+        timestamp: i,
+        prev: tokens[i - 1] ?? '',
+        next: tokens[i + 1] ?? '',
+        scene_token: 's',
+      })),
+    ),
+  );
+  const words = ['--format', 'nuscenes', '--detections', detections, '--samples', samples];
+  const out = join(folder, 'tracks.json');
+  const { status, stderr } = wp([...words, '--method', 'kalman', '--out', out]);
+  assert.equal(status, 0, stderr);
+  const { results } = JSON.parse(await readFile(out, 'utf8'));
+  assert.deepEqual(
+    tokens.map((token) => results[token].map((track: { tracking_id: string }) => track.tracking_id)),
+    [['0_0'], ['0_0'], ['0_0']],
+  );
+  const wrong = wp([...words, '--weights', join(folder, 'tiny.safetensors')]);
+  assert.match(wrong.stderr, /these weights know Car, Pedestrian, Cyclist, nuScenes has car, /);
+  assert.match(wp(['--format', 'nuscenes']).stderr, /needs --detections and --samples/);
+});
