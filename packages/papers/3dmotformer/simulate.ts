@@ -1,6 +1,6 @@
 /**
- * A street of our own making: cars in lanes, cyclists beside them, pedestrians across, seen by an imperfect detector from
- * a car that drives along. For examples and for the page; runs in Node and in browsers.
+ * A street of our own making: cars in lanes, cyclists beside them, pedestrians on the pavements, seen by an imperfect
+ * detector from a car that drives along. For examples and for the page; runs in Node and in browsers.
  */
 
 import { Random } from '@working-papers/nn/random';
@@ -18,75 +18,68 @@ export interface StreetOptions {
   readonly seed: number;
   /** Seconds between frames; default 0.1. */
   readonly interval?: number;
-  /** Objects; default 14. */
+  /** Objects at a time; default 24. */
   readonly objects?: number;
   /** Share of objects that the detector misses in a frame; default 0.08. */
   readonly missed?: number;
 }
 
 const kinds = {
-  Car: { length: 4.2, width: 1.8, height: 1.5, speed: 9 },
-  Cyclist: { length: 1.8, width: 0.6, height: 1.7, speed: 5 },
-  Pedestrian: { length: 0.7, width: 0.7, height: 1.75, speed: 1.4 },
+  Car: { length: 4.2, width: 1.8, height: 1.5 },
+  Cyclist: { length: 1.8, width: 0.6, height: 1.7 },
+  Pedestrian: { length: 0.7, width: 0.7, height: 1.75 },
 } as const;
 
-interface Mover {
-  readonly type: keyof typeof kinds;
-  /** World: x across the street, z along it. */
-  readonly x: number;
-  readonly z: number;
-  readonly vx: number;
-  readonly vz: number;
-  readonly from: number;
-}
+/** Where who goes how fast: metres across, metres a second along. Who shares a lane shares its speed. */
+const lanes = [
+  { type: 'Car', x: 2, speed: 9 },
+  { type: 'Pedestrian', x: 10.5, speed: 1.2 },
+  { type: 'Car', x: -2, speed: -10 },
+  { type: 'Cyclist', x: 8, speed: 4.5 },
+  { type: 'Pedestrian', x: -10.5, speed: -1.4 },
+  { type: 'Car', x: 5.5, speed: 7 },
+  { type: 'Cyclist', x: -8, speed: -5 },
+  { type: 'Car', x: -5.5, speed: -8 },
+  { type: 'Pedestrian', x: 12, speed: -1.1 },
+] as const;
+
+/** Metres of street that are there, behind the vehicle and ahead; who leaves at one end is followed by another at the other. */
+const [behind, ahead] = [15, 75];
 
 /** The same seed gives the same street. */
 export function street({
   frames,
   seed,
   interval = 0.1,
-  objects = 14,
+  objects = 24,
   missed = 0.08,
 }: StreetOptions): SimulatedFrame[] {
   const random = new Random(seed).fork('street');
-  const movers = Array.from({ length: objects }, (_, n): Mover => {
-    const type = (['Car', 'Car', 'Pedestrian', 'Cyclist', 'Pedestrian'] as const)[n % 5]!;
-    const { speed } = kinds[type];
-    const along = random.uniform() < 0.5 ? 1 : -1;
-    const z = 8 + 45 * random.uniform();
-    const own = speed * (0.7 + 0.6 * random.uniform());
-    if (type === 'Pedestrian')
-      return {
-        type,
-        x: -along * (6 + 2 * random.uniform()),
-        z,
-        vx: along * own * 0.7,
-        vz: 0.2 * random.normal(),
-        from: 0,
-      };
-    const lane = type === 'Car' ? 3.2 : 5.6;
-    return { type, x: -along * lane, z: along > 0 ? z - 20 : z + 15, vx: 0, vz: along * own, from: 0 };
+  const whole = behind + ahead;
+  const movers = Array.from({ length: objects }, (_, n) => {
+    const lane = lanes[n % lanes.length]!;
+    const inLane = Math.ceil((objects - (n % lanes.length)) / lanes.length);
+    const spacing = whole / inLane;
+    const start = spacing * (Math.floor(n / lanes.length) + 0.6 * random.uniform()) - behind;
+    return { ...lane, start, sway: 2 * Math.PI * random.uniform() };
   });
   return Array.from({ length: frames }, (_, f) => {
     const time = f * interval;
     const ego = 6 * time;
     const pose: Pose = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, ego];
     const seen: { detection: KittiDetection; id: number }[] = [];
-    for (const [id, { type, x, z, vx, vz }] of movers.entries()) {
-      const [wx, wz] = [x + vx * time, z + vz * time - ego];
-      if (wz < 2 || wz > 60 || Math.abs(wx) > 20 || random.uniform() < missed) continue;
-      const ry = Math.atan2(-vz, vx === 0 ? 1e-9 : vx);
-      const far = 0.02 + wz / 600;
-      seen.push({
-        id,
-        detection: observe(
-          type,
-          wx + far * random.normal(),
-          wz + 2 * far * random.normal(),
-          ry,
-          2 + 3 * random.uniform(),
-        ),
-      });
+    for (const [n, { type, x, speed, start, sway }] of movers.entries()) {
+      const along = start + speed * time - ego + behind;
+      const rounds = Math.floor(along / whole);
+      const z = along - rounds * whole - behind;
+      if (z < 2 || z > 60 || random.uniform() < missed) continue;
+      const across = x + (type === 'Pedestrian' ? 0.8 * Math.sin(0.6 * time + sway) : 0);
+      const noise = 0.02 + z / 600;
+      const [seenX, seenZ] = [across + noise * random.normal(), z + 2 * noise * random.normal()];
+      const ry = (speed > 0 ? -1 : 1) * (Math.PI / 2) + 0.03 * random.normal();
+      const detection = observe(type, seenX, seenZ, ry, 2 + 3 * random.uniform());
+      // each round is another object
+      seen.push({ detection, id: n + objects * Math.abs(2 * rounds + (rounds < 0 ? 1 : 0)) });
     }
     if (random.uniform() < 0.25) {
       const type = random.uniform() < 0.5 ? 'Car' : 'Pedestrian';

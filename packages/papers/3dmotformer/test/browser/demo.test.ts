@@ -93,7 +93,7 @@ test('the street of the page gets the identities that Node gives it', { skip }, 
   const compiled = await compileMotFormer({ device, model, weights: values, graph, classes: classes.length });
   const tracker = networkFrames(compiled.open());
   let ids: number[] = [];
-  const frames = street({ frames: 60, seed: 1, interval: 0.5, objects: 18, missed: 0.12 });
+  const frames = street({ frames: 60, seed: 1, interval: 0.5, missed: 0.12 });
   for (const [frame, { detections, pose }] of frames.slice(0, shown.frame + 1).entries())
     ids = (await tracker.step(frame, detections, pose)).map(({ id }) => id);
   assert.deepEqual(
