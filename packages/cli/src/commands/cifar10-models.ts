@@ -177,7 +177,13 @@ function parseClasses(text: string | undefined, names: readonly string[]): numbe
 export const trainFeatures = defineCommand({
   summary: 'train the network whose features measure generated CIFAR-10 pictures',
   options: {
-    steps: { type: 'integer', min: 1, default: 6000, description: 'updates; the default is 15 epochs' },
+    steps: { type: 'integer', min: 1, default: 8000, description: 'updates; the default is 20 epochs' },
+    blocks: {
+      type: 'integer',
+      min: 1,
+      default: 2,
+      description: 'residual blocks of each of the three stages',
+    },
     out: {
       type: 'string',
       short: 'o',
@@ -203,6 +209,7 @@ export const trainFeatures = defineCommand({
       resume,
       signal,
       folder: out,
+      blocksPerStage: options.blocks,
       onStep: (step, { loss }) => bar.update(step, `loss ${loss!.toFixed(3)}`),
     });
     signal.throwIfAborted();
@@ -216,7 +223,7 @@ export const trainFeatures = defineCommand({
     };
     const about =
       'A small residual classifier of CIFAR-10, whose pooled features stand in for Inception’s (FD-cnn). Half precision.';
-    const loaded = { ...trained, options: { blocksPerStage: 1 }, card: facts };
+    const loaded = { ...trained, options: { blocksPerStage: options.blocks }, card: facts };
     const path = await write(wp, out, wp.featuresKind, loaded, about);
     output.print(`${path}\n${figures}`);
     output.result({ weights: path, seed, steps: trained.steps, testAccuracy });
