@@ -58,3 +58,16 @@ export function withResults(readme: string, id: string, report: Report): string 
   if (start < 0 || end < start) throw new Error(`the README has no '${open}' ... '${close}'`);
   return `${readme.slice(0, start + open.length)}\n\n${reportMarkdown(report)}\n\n${readme.slice(end)}`;
 }
+
+/** What a report says of its run. */
+export function measuredIn(
+  run: {
+    readonly date: string;
+    readonly command: string;
+    readonly machine: { readonly cpu: string; readonly cores: number };
+  },
+  seeds: number,
+): Report['measured'] {
+  const { date, command, machine } = run;
+  return { date: date.slice(0, 10), machine: `${machine.cpu}, ${machine.cores} cores`, seeds, command };
+}

@@ -1,20 +1,23 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
-import { type Claim, type Figure, mean, type Report, spread, type Table } from '@working-papers/edition';
+import {
+  type Claim,
+  type Figure,
+  mean,
+  measuredIn,
+  type Report,
+  spread,
+  type Table,
+} from '@working-papers/edition';
 import type { KittiMeasures } from '@working-papers/metrics/kitti-tracking';
 import { names } from './bench.ts';
 import type { Measured, Results, TrackerResult } from './results.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
 export function withReport(measured: Measured): Results {
-  const { machine, date, command, settings } = measured;
+  const { settings } = measured;
   const report: Report = {
-    measured: {
-      date: date.slice(0, 10),
-      machine: `${machine.cpu}, ${machine.cores} cores`,
-      seeds: settings.seeds.length,
-      command,
-    },
+    measured: measuredIn(measured, settings.seeds.length),
     claims: claimsOf(measured),
     figures: figuresOf(measured),
     tables: tablesOf(measured),

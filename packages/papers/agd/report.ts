@@ -4,6 +4,7 @@ import {
   type Claim,
   type Figure,
   mean,
+  measuredIn,
   percent,
   type Report,
   spread,
@@ -15,20 +16,26 @@ import type { Measured, PictureResult, Results, TrainingResult } from './results
 
 /** Everything of `results.json` but the report, to the whole. */
 export function withReport(measured: Measured): Results {
-  const { machine, date, command, settings } = measured;
+  const { settings } = measured;
   const report: Report = {
-    measured: {
-      date: date.slice(0, 10),
-      machine: `${machine.cpu}, ${machine.cores} cores`,
-      seeds: settings.seeds.length,
-      command,
-    },
+    measured: measuredIn(measured, settings.seeds.length),
     claims: claimsOf(measured),
     figures: figuresOf(measured),
     tables: tablesOf(measured),
   };
   return { ...measured, report };
 }
+
+/** In the order of tables. */
+const guidedMethods = [
+  names.cfg,
+  names.half,
+  names.offset,
+  names.attention,
+  names.offsetForward,
+  names.attentionForward,
+  names.full,
+];
 
 const three = (value: number) => value.toFixed(3);
 const two = (value: number) => value.toFixed(2);
@@ -254,16 +261,7 @@ function tablesOf(measured: Measured): Table[] {
   const tables: Table[] = [];
   const best = bestScale(pictures, settings.seeds[0]!);
   if (best !== undefined) {
-    const rows = [
-      names.plain,
-      names.cfg,
-      names.half,
-      names.offset,
-      names.attention,
-      names.offsetForward,
-      names.attentionForward,
-      names.full,
-    ].flatMap((method) => {
+    const rows = [names.plain, ...guidedMethods].flatMap((method) => {
       const own = at(pictures, method, method === names.plain ? 1 : best);
       if (own.length === 0) return [];
       const column = (
@@ -363,15 +361,7 @@ function tablesOf(measured: Measured): Table[] {
     tables.push({
       title: 'FD-cnn by ω, first seed',
       columns: ['Method', ...scales.map((scale) => `ω = ${scale}`)],
-      rows: [
-        names.cfg,
-        names.half,
-        names.offset,
-        names.attention,
-        names.offsetForward,
-        names.attentionForward,
-        names.full,
-      ].flatMap((method) => {
+      rows: guidedMethods.flatMap((method) => {
         const own = scales.map((scale) => at(pictures, method, scale)[0]);
         return own.some(Boolean) ? [[method, ...own.map((each) => (each ? two(each.fdCnn) : 'none'))]] : [];
       }),

@@ -1,6 +1,6 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
-import type { Report } from '@working-papers/edition';
+import { measuredIn, type Report } from '@working-papers/edition';
 import { claimsOf } from './claims.ts';
 import { figuresOf } from './figures.ts';
 import type { Measured, Results } from './results.ts';
@@ -8,14 +8,9 @@ import { tablesOf } from './tables.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
 export function withReport(measured: Measured): Results {
-  const { seeds, timings, machine, date, command } = measured;
+  const { seeds, timings } = measured;
   const report: Report = {
-    measured: {
-      date: date.slice(0, 10),
-      machine: `${machine.cpu}, ${machine.cores} cores`,
-      seeds: seeds.length,
-      command,
-    },
+    measured: measuredIn(measured, seeds.length),
     claims: claimsOf(measured),
     figures: figuresOf(seeds, timings),
     tables: tablesOf(measured),
