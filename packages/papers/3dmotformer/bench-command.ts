@@ -19,6 +19,7 @@ const engine = async () => ({
   ...(await import('./frame-tracker.ts')),
   ...(await import('./kitti-data.ts')),
   ...(await import('./report.ts')),
+  ...(await import('./soak.ts')),
   ...(await import('./track.ts')),
   ...(await import('./weights-file.ts')),
 });
@@ -30,7 +31,7 @@ export const benchCommand = defineCommand({
     epochs: { type: 'integer', min: 1, default: 8, description: 'of each training' },
     stage: {
       type: 'string',
-      choices: ['all', 'trackers', 'crowds'],
+      choices: ['all', 'trackers', 'crowds', 'soak'],
       default: 'all',
       description: 'only a part; what --out has of the other stays',
     },
@@ -55,14 +56,15 @@ export const benchCommand = defineCommand({
       out: options.out,
       minutes: options.minutes,
       signal,
-      empty: { ...wp.runManifest({ from: import.meta.url }), settings, trackers: [], crowds: [] },
+      empty: { ...wp.runManifest({ from: import.meta.url }), settings, trackers: [], crowds: [], soaks: [] },
       withReport: wp.withReport,
     });
+    const wants = (part: typeof stage) => stage === 'all' || stage === part;
     const temporary = quick ? await wp.mkdtemp(wp.join(wp.tmpdir(), 'mot-bench-')) : undefined;
     const folder = temporary ?? options.folder ?? wp.join(wp.cacheFolder(), '3dmotformer');
     await using device = await wp.openDevice();
     try {
-      if (stage !== 'crowds') {
+      if (wants('trackers')) {
         const recordings = await wp.loadKitti();
         const all = wp.candidatesOf(settings);
         const wanted = quick
@@ -94,7 +96,7 @@ export const benchCommand = defineCommand({
           await save();
         }
       }
-      if (stage !== 'trackers' && !isOver()) {
+      if ((wants('crowds') || wants('soak')) && !isOver()) {
         const { model, weights, options: described } = await wp.readMotFormer();
         const { graph, classes } = described;
         const compiled = await wp.compileMotFormer({
@@ -105,16 +107,26 @@ export const benchCommand = defineCommand({
           classes: classes.length,
         });
         const open = {
-          '3DMOTFormer': () => wp.networkFrames(compiled.open()),
+          [wp.names.network]: () => wp.networkFrames(compiled.open()),
           [wp.names.kalman]: () => wp.kalmanFrames(),
         };
-        results.crowds = await wp.measureCrowds(
-          open,
-          quick ? [10, 50] : [10, 50, 100, 200, 500],
-          quick ? 10 : 40,
-        );
+        if (wants('crowds')) {
+          const objects = quick ? [10, 50] : [10, 50, 100, 200, 500];
+          results.crowds = await wp.measureCrowds(open, objects, quick ? 10 : 100);
+          await save();
+        }
+        if (wants('soak') && !isOver()) {
+          const frames = quick ? 1000 : 100_000;
+          results.soaks = [];
+          for (const [method, begin] of Object.entries(open)) {
+            using bar = output.progress(`${method}, ${frames} frames`, frames);
+            const onProgress = (done: number) => bar.update(done);
+            const tracker = begin();
+            results.soaks.push(await wp.soak({ tracker, method, frames, signal, onProgress }));
+            await save();
+          }
+        }
         await compiled.dispose();
-        await save();
       }
       signal.throwIfAborted();
     } finally {
