@@ -6,13 +6,13 @@ import { after, test } from 'node:test';
 import { Random } from '@working-papers/nn/random';
 import { gradients, openDevice, type Tensor, toNumbers } from '@working-papers/tensor';
 import { augment } from './augment.ts';
-import { kittiSlowGraph, type SeenBox } from './graph.ts';
+import { kittiSlowGraph } from './graph.ts';
 import { initializeMotFormer, MotFormer } from './model.ts';
 import { type FrameTensors, focal, frameSpec, replay, smoothL1 } from './objective.ts';
 import { type FrameRunner, type RolloutOptions, rollOut } from './rollout.ts';
+import { lanes } from './test/lanes.ts';
 import { compileMotFormer } from './track.ts';
 import { compileRunner, flatten, trainMotFormer, unflatten } from './train.ts';
-import type { TrainingFrame } from './training-data.ts';
 
 const device = await openDevice({ threads: 1 });
 const folder = await mkdtemp(join(tmpdir(), 'mot-'));
@@ -28,41 +28,7 @@ const rollout: RolloutOptions = {
   maxTracks: 40,
 };
 
-/** Cars that drive in lanes six metres apart, some of them missed now and then, with a false detection here and there. */
-function street(frames: number, seed: number, cars = 3): TrainingFrame[] {
-  const random = new Random(seed);
-  const speeds = Array.from({ length: cars }, () => 4 * random.uniform() - 2);
-  const starts = Array.from({ length: cars }, () => 10 * random.uniform());
-  const at = (id: number, t: number) => [starts[id]! + speeds[id]! * t, 6 * id] as const;
-  return Array.from({ length: frames }, (_, t) => {
-    const seen: { id: number; x: number; y: number; score: number }[] = [];
-    for (let id = 0; id < cars; id++) {
-      if (random.uniform() < 0.1) continue;
-      const [x, y] = at(id, t);
-      seen.push({
-        id,
-        x: x + 0.1 * random.normal(),
-        y: y + 0.1 * random.normal(),
-        score: 0.7 + 0.3 * random.uniform(),
-      });
-    }
-    if (random.uniform() < 0.3) seen.push({ id: -1, x: 10 * random.uniform(), y: 3, score: 0.3 });
-    seen.sort((a, b) => b.score - a.score);
-    return {
-      dets: seen.map(
-        ({ x, y, score }): SeenBox => ({
-          ...{ x, y, z: 0, width: 2, length: 4, height: 1.5, yaw: 0, kind: 0, score },
-          velocity: [0, 0],
-        }),
-      ),
-      ids: seen.map(({ id }) => id),
-      next: seen.map(({ id }) => (id >= 0 ? at(id, t + 1) : undefined)),
-      shift: [0, 0, 0],
-    };
-  });
-}
-
-const windowsOf = (length: number) => [street(length, 1), street(length, 2)];
+const windowsOf = (length: number) => [lanes(length, 1), lanes(length, 2)];
 
 /** Says that every edge is a match. */
 const trusting: FrameRunner = {
@@ -108,7 +74,7 @@ test('a window’s record: windows side by side, targets where identities agree,
   assert.ok(toNumbers(frame!.target).every((value, i) => value <= mask[i]!));
   const later = toNumbers(record.frames[1]!.source);
   assert.ok(later.some((row) => row > 0) && later.every((row) => row < rollout.maxDets + rollout.maxTracks));
-  await assert.rejects(rollOut([street(3, 1), street(4, 1)], rollout, trusting), /windows of 3, 4 frames/);
+  await assert.rejects(rollOut([lanes(3, 1), lanes(4, 1)], rollout, trusting), /windows of 3, 4 frames/);
 });
 
 test('of two frames nothing is matched in between: own tracks and labelled ones are the same, bit for bit', async () => {
@@ -206,7 +172,7 @@ test('the last frame’s loss reaches back to the first frame’s detections', a
 
 test('trained on its own tracks it follows cars that it has not seen; stopped and resumed it is the same', async () => {
   const model = new MotFormer({ ...small, dropout: 0 });
-  const sequences = Array.from({ length: 6 }, (_, i) => street(12, 10 + i));
+  const sequences = Array.from({ length: 6 }, (_, i) => lanes(12, 10 + i));
   const windows = sequences.flatMap((_, i) => [0, 2, 4, 6].map((first) => [i, first] as const));
   const losses: number[] = [];
   const options = {
@@ -236,7 +202,7 @@ test('trained on its own tracks it follows cars that it has not seen; stopped an
   for (const seed of [100, 101, 102]) {
     const tracker = compiled.open();
     const last = new Map<number, number>();
-    for (const { dets, ids } of street(20, seed)) {
+    for (const { dets, ids } of lanes(20, seed)) {
       const tracks = await tracker.step(dets);
       for (const { id, detection, coasting } of tracks) {
         const label = ids[dets.indexOf(detection)] ?? -1;
@@ -259,7 +225,7 @@ test('trained on its own tracks it follows cars that it has not seen; stopped an
 });
 
 test('turning, mirroring and shifting: distances, moves and targets stay', () => {
-  const frames = street(3, 4);
+  const frames = lanes(3, 4);
   const moved = frames.map((frame) => ({ ...frame, shift: [1, 2, 0] as const }));
   const out = augment(moved, new Random(3), { turn: true, mirror: true, shift: 20 });
   const distance = (a: { x: number; y: number }, b: { x: number; y: number }) =>

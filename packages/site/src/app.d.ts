@@ -10,3 +10,12 @@ declare module 'virtual:paper-results' {
 declare module 'virtual:paper-examples' {
   export const offered: Record<string, string>;
 }
+
+declare module 'virtual:paper-samples' {
+  import type { Samples } from '#lib/samples.ts';
+  export const offered: Record<string, Samples>;
+}
+
+declare module 'virtual:paper-pictures' {
+  export const offered: Record<string, string>;
+}

@@ -21,6 +21,7 @@ test('a paper offers what its folder holds and nothing else', async (t) => {
   await writeFile(join(folder, 'measured/results.json'), '{}');
   await writeFile(join(folder, 'measured/example.ts'), '');
   await writeFile(join(folder, 'shown/Demo.svelte'), '');
+  await writeFile(join(folder, 'shown/samples.png'), '');
 
   const results = moduleOf(folder, 'virtual:paper-results');
   assert.equal(
@@ -30,6 +31,10 @@ test('a paper offers what its folder holds and nothing else', async (t) => {
   assert.match(
     moduleOf(folder, 'virtual:paper-examples')!,
     /example\.ts\?raw";\nexport const offered = {"measured": paper0};/,
+  );
+  assert.match(
+    moduleOf(folder, 'virtual:paper-pictures')!,
+    /samples\.png\?no-inline";\nexport const offered = {"shown": paper0};/,
   );
   // Lazy: a reader of the summary must not fetch the runtime.
   assert.equal(

@@ -7,6 +7,9 @@ const offers = {
   'virtual:paper-demos': { file: 'Demo.svelte', lazy: true, query: '' },
   'virtual:paper-results': { file: 'results.json', lazy: false, query: '' },
   'virtual:paper-examples': { file: 'example.ts', lazy: false, query: '?raw' },
+  'virtual:paper-samples': { file: 'samples.json', lazy: false, query: '' },
+  // a file of its own, however small: the picture is shown by readers' browsers, not by the script
+  'virtual:paper-pictures': { file: 'samples.png', lazy: false, query: '?no-inline' },
 } as const;
 
 type Offer = keyof typeof offers;
