@@ -84,6 +84,7 @@ export async function closedAndForced(options: GapOptions): Promise<Gap> {
           { ...rollout, tracks },
           {
             start: (dets) => inner.start(dets),
+            features: () => inner.features(),
             async step(record, frame) {
               const answer = await inner.step(record, frame);
               const [z, y, mask] = [answer.affinity, record.target, record.across.mask].map(toNumbers);

@@ -273,12 +273,34 @@ export class MotFormer extends Module {
   }
 }
 
-/**
- * First values. The release copies one decoder layer, so that all begin with the same weights; `copies` false draws each
- * of its own.
- */
-export function initializeMotFormer(model: MotFormer, seed: number, { copies = true } = {}): Weights {
+export interface FirstValues {
+  /** The release copies one decoder layer, so that all begin with the same weights; false draws each of its own. */
+  readonly copies?: boolean;
+  /**
+   * Metres that count as one in the first values: those that meet metres are drawn so much smaller. Default 10. Boxes come in
+   * raw metres, tens of them; with 1, as released, what they become is tens of times as large as what attention adds, and
+   * on KITTI training needs twice the updates.
+   */
+  readonly reach?: number;
+}
+
+/** Columns of a node's input that are metres: the place, the sizes, the velocity. */
+const metres = [0, 1, 2, 3, 4, 5, 7, 8] as const;
+
+/** First values of the weights, by seed. */
+export function initializeMotFormer(
+  model: MotFormer,
+  seed: number,
+  { copies = true, reach = 10 }: FirstValues = {},
+): Weights {
   const values = new Map<Parameter, NdArray>(initialize(model, seed));
+  const embedding = model.embedding.weight;
+  const { data, shape } = values.get(embedding)!;
+  const inputs = shape[1]!;
+  const scaled = Float32Array.from(data as Float32Array, (value, i) =>
+    (metres as readonly number[]).includes(i % inputs) ? value / reach : value,
+  );
+  values.set(embedding, { dtype: 'float32', shape, data: scaled });
   if (!copies) return values;
   const [first, ...others] = model.decoders.map((layer) => [...layer.namedWeights().values()]);
   for (const other of others)

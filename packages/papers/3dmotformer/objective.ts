@@ -83,14 +83,35 @@ export function trainFrame(
   return traceTraining(seed, () => model.forward({ ...frame, tracks })).value;
 }
 
+/** A window's record as tensors; see `WindowRecord`. */
+export interface WindowTensors {
+  readonly first: Tensor;
+  readonly fresh: Tensor;
+  readonly before: Tensor;
+  readonly frames: readonly FrameTensors[];
+}
+
+/** Shapes of a window's record, by the number of recorded frames. */
+export function windowSpec(options: RolloutOptions, recorded: number) {
+  const frame = frameSpec(options);
+  const { maxDets, maxTracks, width = 128 } = options;
+  return {
+    first: frame.dets,
+    fresh: { shape: [1] },
+    before: { shape: [maxDets + maxTracks, width] },
+    frames: Array.from({ length: recorded }, () => frame),
+  } as const;
+}
+
 /** The window once more, in one graph: the sum over frames of both losses, and each for itself. */
 export function replay(
   model: MotFormer,
-  first: Tensor,
-  frames: readonly FrameTensors[],
+  { first, fresh, before, frames }: WindowTensors,
   seed: Tensor,
 ): { readonly loss: Tensor; readonly [metric: string]: Tensor } {
-  let features = model.embed(first); // (N, d): of a first frame, tracks are its detections
+  const born = model.embed(first).mul(fresh); // (N, d): of a first frame, tracks are its detections
+  const rest = before.size(0) - born.size(0);
+  let features = before.add(born.pad([[0, 0, rest]])); // (N + M, d)
   const losses = frames.map((frame, i) => {
     const tracks = gather(features, frame.source, 0); // (M, d)
     const answer = trainFrame(model, frame, tracks, seed.add(i + 1));

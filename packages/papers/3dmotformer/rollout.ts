@@ -27,6 +27,8 @@ export interface RolloutOptions {
   /** Room for detections and for tracks of all windows together. */
   readonly maxDets: number;
   readonly maxTracks: number;
+  /** Of the network's features; default 128. */
+  readonly width?: number;
   /** Default `greedy`. */
   readonly matcher?: Matcher;
   /** Frames that a track may go unseen; default 2. */
@@ -56,9 +58,14 @@ export interface FrameRecord {
   readonly counts: NdArray;
 }
 
-/** A window's record, in order, with the first frame's detections. */
+/** A window's record, in order, with what its first frame's tracks know. */
 export interface WindowRecord {
+  /** The first frame's detections, [N, inputs]; zeros where something was tracked before. */
   readonly first: NdArray;
+  /** 1 where tracks begin with the first frame's detections, 0 where something was tracked before: [1]. */
+  readonly fresh: NdArray;
+  /** Features of detections and tracks of the frame before the recorded ones, [N + M, d]; zeros for a fresh window. */
+  readonly before: NdArray;
   readonly frames: readonly FrameRecord[];
 }
 
@@ -71,6 +78,8 @@ export interface FrameRunner {
     record: FrameRecord,
     frame: number,
   ): Promise<{ readonly affinity: NdArray; readonly velocity: NdArray }>;
+  /** Features of detections and tracks after the last step, [N + M, d]. */
+  features(): Promise<NdArray>;
 }
 
 interface Live extends TrackedState {
@@ -96,20 +105,20 @@ export interface Overflow {
 }
 
 /**
- * Rolls windows of equal length out. Throws a RangeError for windows of
- * different lengths.
+ * Rolls windows of equal length out. Their first `lead` frames are tracked and not recorded, so that the window begins with
+ * tracks that are as old as at run time; of these no gradient tells. Throws a RangeError for windows of different lengths.
  */
 export async function rollOut(
   windows: readonly (readonly TrainingFrame[])[],
   options: RolloutOptions,
   run: FrameRunner,
-  overflow: Overflow = { dets: 0, tracks: 0 },
+  { overflow = { dets: 0, tracks: 0 }, lead = 0 }: { overflow?: Overflow; lead?: number } = {},
 ): Promise<WindowRecord> {
-  const { graph, classes, maxDets, matcher = 'greedy', tracks: kind = 'own' } = options;
+  const { graph, classes, maxDets, width = 128, matcher = 'greedy', tracks: kind = 'own' } = options;
   const length = windows[0]?.length ?? 0;
-  if (length < 2 || windows.some((window) => window.length !== length))
+  if (length < lead + 2 || windows.some((window) => window.length !== length))
     throw new RangeError(
-      `windows of ${windows.map((window) => window.length).join(', ')} frames: equal lengths from 2`,
+      `windows of ${windows.map((window) => window.length).join(', ')} frames: equal lengths from ${lead + 2}`,
     );
   const start = place(windows, 0, maxDets, overflow);
   const first = padRows(
@@ -122,12 +131,14 @@ export async function rollOut(
   await run.start(first);
   let live: Live[] = start.map((det, row) => born(det, row, det.box.velocity));
   const frames: FrameRecord[] = [];
+  let before: NdArray | undefined;
   for (let t = 1; t < length; t++) {
+    if (t === lead + 1 && lead > 0) before = await run.features();
     const dets = place(windows, t, maxDets, overflow);
     live = live.map((track) => moved(track, windows[track.window]![t - 1]!.shift));
     live = fitting(live, options.maxTracks, overflow);
     const { lists: across, ...record } = describe(dets, live, options);
-    frames.push(record);
+    if (t > lead) frames.push(record);
     if (t + 1 === length) break; // nothing is matched behind the last frame
     const answer = await run.step(record, t);
     const [k, velocities] = [record.across.index.shape[1]!, answer.velocity.data as Float32Array];
@@ -150,8 +161,12 @@ export async function rollOut(
     );
     live = [...found, ...lost];
   }
+  const zeros = (shape: readonly number[]) =>
+    ndarray(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
   return {
-    first,
+    first: before ? zeros(first.shape) : first,
+    fresh: ndarray([before ? 0 : 1]),
+    before: before ?? zeros([maxDets + options.maxTracks, width]),
     frames: frames.map(({ lists: _, ...record }: FrameRecord & { lists?: unknown }) => record),
   };
 }

@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Random } from '@working-papers/nn/random';
-import { gradients, openDevice, type Tensor, toNumbers } from '@working-papers/tensor';
+import { gradients, ndarray, openDevice, type Tensor, toNumbers } from '@working-papers/tensor';
 import { augment } from './augment.ts';
 import { kittiSlowGraph } from './graph.ts';
 import { initializeMotFormer, MotFormer } from './model.ts';
-import { type FrameTensors, focal, frameSpec, replay, smoothL1 } from './objective.ts';
+import { focal, frameSpec, replay, smoothL1, windowSpec } from './objective.ts';
 import { type FrameRunner, type RolloutOptions, rollOut } from './rollout.ts';
 import { lanes } from './test/lanes.ts';
 import { compileMotFormer } from './track.ts';
-import { compileRunner, flatten, trainMotFormer, unflatten } from './train.ts';
+import { compileRunner, flatten, trainMotFormer, unflattenWindow } from './train.ts';
 
 const device = await openDevice({ threads: 1 });
 const folder = await mkdtemp(join(tmpdir(), 'mot-'));
@@ -26,6 +26,7 @@ const rollout: RolloutOptions = {
   classes: 3,
   maxDets: 24,
   maxTracks: 40,
+  width: small.width,
 };
 
 const windowsOf = (length: number) => [lanes(length, 1), lanes(length, 2)];
@@ -33,6 +34,9 @@ const windowsOf = (length: number) => [lanes(length, 1), lanes(length, 2)];
 /** Says that every edge is a match. */
 const trusting: FrameRunner = {
   start: async () => {},
+  features: async () => {
+    throw new Error('not asked');
+  },
   step: async ({ target, velocity }) => ({
     affinity: { ...target, data: new Float32Array(target.data.length).fill(2) },
     velocity,
@@ -43,7 +47,6 @@ test('losses by hand', async () => {
   const compiled = await device.compile((z: Tensor, y: Tensor, x: Tensor) => [focal(z, y), smoothL1(x)], {
     inputs: [{ shape: [4] }, { shape: [4] }, { shape: [3] }] as const,
   });
-  const { ndarray } = await import('@working-papers/tensor');
   const [z, y, x] = [
     [2, -1, 0, 60],
     [1, 1, 0, 0],
@@ -91,82 +94,79 @@ test('of two frames nothing is matched in between: own tracks and labelled ones 
 test('too many boxes: the least sure are left out and counted', async () => {
   const overflow = { dets: 0, tracks: 0 };
   const tight = { ...rollout, maxDets: 4, maxTracks: 3 };
-  const record = await rollOut(windowsOf(3), tight, trusting, overflow);
+  const record = await rollOut(windowsOf(3), tight, trusting, { overflow });
   assert.ok(overflow.dets > 0 && overflow.tracks > 0);
   assert.equal(toNumbers(record.frames[0]!.counts)[1], 4);
 });
 
-test('the replay is the rollout: losses frame by frame, dropout and all', async () => {
-  const model = new MotFormer({ ...small, dropout: 0.3 });
-  const weights = initializeMotFormer(model, 1);
-  const store = await device.store(weights);
-  const runner = await compileRunner(device, model, store, rollout);
-  const said: number[] = [];
-  const inner = runner.of(5);
-  const length = 5;
-  const spy: FrameRunner = {
-    start: (first) => inner.start(first),
-    async step(record, frame) {
-      const answer = await inner.step(record, frame);
-      const [logits, target, mask] = [answer.affinity, record.target, record.across.mask].map(toNumbers);
-      const sum = logits!.reduce((total, z, i) => {
-        const p = 1 / (1 + Math.exp(-z));
-        const sure = target![i] === 1 ? p : 1 - p;
-        return total + mask![i]! * -Math.log(sure) * (1 - sure);
-      }, 0);
-      said.push(sum / Number(record.counts.data[0]));
-      return answer;
-    },
-  };
-  const record = await rollOut(windowsOf(length), rollout, spy);
-  for (const used of [length - 1, length - 2]) {
-    const frame = frameSpec(rollout);
-    const spec = flatten({ first: frame.dets, frames: Array.from({ length: used }, () => frame) });
-    const compiled = await device.compile(
-      (flat: Record<string, Tensor>, seed: Tensor) => {
-        const { first, frames } = unflatten(flat) as { first: Tensor; frames: FrameTensors[] };
-        return replay(model, first, Object.values(frames), seed).affinity!;
+for (const lead of [0, 3])
+  test(`the replay is the rollout after ${lead} frames: losses frame by frame, dropout and all`, async () => {
+    const model = new MotFormer({ ...small, dropout: 0.3 });
+    const weights = initializeMotFormer(model, 1);
+    const store = await device.store(weights);
+    const runner = await compileRunner(device, model, store, rollout);
+    const said: number[] = [];
+    const inner = runner.of(5);
+    const length = 5;
+    const spy: FrameRunner = {
+      ...inner,
+      async step(record, frame) {
+        const answer = await inner.step(record, frame);
+        const [logits, target, mask] = [answer.affinity, record.target, record.across.mask].map(toNumbers);
+        const sum = logits!.reduce((total, z, i) => {
+          const p = 1 / (1 + Math.exp(-z));
+          const sure = target![i] === 1 ? p : 1 - p;
+          return total + mask![i]! * -Math.log(sure) * (1 - sure);
+        }, 0);
+        if (frame > lead) said.push(sum / Number(record.counts.data[0]));
+        return answer;
       },
-      { inputs: [spec as never, { shape: [], dtype: 'int32' }] as const, weights },
-    );
-    const { ndarray } = await import('@working-papers/tensor');
-    const flat = flatten({ first: record.first, frames: record.frames.slice(0, used) });
-    const found = Number((await compiled(flat as never, ndarray([5], [], 'int32'))).data[0]);
-    // the last frame is not rolled out: nothing depends on what it says
-    const known = said.slice(0, used).reduce((a, b) => a + b, 0);
-    if (used === length - 2) assert.ok(Math.abs(found - known) < 1e-5 * known, `${found} ${known}`);
-    else assert.ok(found > known);
-    await compiled.dispose();
-  }
-  await runner.dispose();
-  await store.dispose();
-});
+    };
+    const record = await rollOut(windowsOf(lead + length), rollout, spy, { lead });
+    assert.deepEqual(toNumbers(record.fresh), [lead === 0 ? 1 : 0]);
+    assert.equal(record.frames.length, length - 1);
+    for (const used of [length - 1, length - 2]) {
+      const compiled = await device.compile(
+        (flat: Record<string, Tensor>, seed: Tensor) => replay(model, unflattenWindow(flat), seed).affinity!,
+        {
+          inputs: [flatten(windowSpec(rollout, used)) as never, { shape: [], dtype: 'int32' }] as const,
+          weights,
+        },
+      );
+      const flat = flatten({ ...record, frames: record.frames.slice(0, used) });
+      const found = Number((await compiled(flat as never, ndarray([5 + lead], [], 'int32'))).data[0]);
+      // the last frame is not rolled out: nothing depends on what it says
+      const known = said.slice(0, used).reduce((a, b) => a + b, 0);
+      if (used === length - 2) assert.ok(Math.abs(found - known) < 1e-5 * known, `${found} ${known}`);
+      else assert.ok(found > known);
+      await compiled.dispose();
+    }
+    await runner.dispose();
+    await store.dispose();
+  });
 
-test('the last frame’s loss reaches back to the first frame’s detections', async () => {
+test('the last frame’s loss reaches back to the first frame’s detections, and not into what was before', async () => {
   const model = new MotFormer({ ...small, dropout: 0 });
   const weights = initializeMotFormer(model, 1);
   const record = await rollOut(windowsOf(4), rollout, trusting);
-  const frame = frameSpec(rollout);
   const compiled = await device.compile(
     (flat: Record<string, Tensor>, seed: Tensor) => {
-      const { first, frames } = unflatten(flat) as { first: Tensor; frames: FrameTensors[] };
-      const all = Object.values(frames);
-      const last = replay(model, first, all, seed).loss.sub(
-        replay(model, first, all.slice(0, -1), seed).loss,
-      );
-      return gradients(last, [first])[0]!;
+      const window = unflattenWindow(flat);
+      const shorter = { ...window, frames: window.frames.slice(0, -1) };
+      const last = replay(model, window, seed).loss.sub(replay(model, shorter, seed).loss);
+      return gradients(last, [window.first])[0]!;
     },
     {
-      inputs: [
-        flatten({ first: frame.dets, frames: [frame, frame, frame] }) as never,
-        { shape: [], dtype: 'int32' },
-      ] as const,
+      inputs: [flatten(windowSpec(rollout, 3)) as never, { shape: [], dtype: 'int32' }] as const,
       weights,
     },
   );
-  const { ndarray } = await import('@working-papers/tensor');
-  const slopes = toNumbers(await compiled(flatten(record) as never, ndarray([1], [], 'int32')));
-  assert.ok(slopes.some((value) => Math.abs(value) > 1e-9));
+  const slopes = async (fresh: number) =>
+    toNumbers(
+      await compiled(flatten({ ...record, fresh: ndarray([fresh]) }) as never, ndarray([1], [], 'int32')),
+    );
+  assert.ok((await slopes(1)).some((value) => Math.abs(value) > 1e-9));
+  assert.ok((await slopes(0)).every((value) => value === 0));
   await compiled.dispose();
 });
 

@@ -8,6 +8,7 @@ import { type FitOptions, fit } from '@working-papers/nn/fit';
 import type { Weights } from '@working-papers/nn/module';
 import { adamW } from '@working-papers/nn/optimizers';
 import { Random } from '@working-papers/nn/random';
+import { constant, cosine, type Schedule, warmup } from '@working-papers/nn/schedules';
 import { type Batch, Trainer } from '@working-papers/nn/trainer';
 import {
   concat,
@@ -22,8 +23,15 @@ import {
   type Tensor,
 } from '@working-papers/tensor';
 import { type Augmentation, augment } from './augment.ts';
-import { initializeMotFormer, type MotFormer } from './model.ts';
-import { type FrameTensors, frameSpec, replay, trainFrame } from './objective.ts';
+import { type FirstValues, initializeMotFormer, type MotFormer } from './model.ts';
+import {
+  type FrameTensors,
+  frameSpec,
+  replay,
+  trainFrame,
+  type WindowTensors,
+  windowSpec,
+} from './objective.ts';
 import {
   type FrameRecord,
   type FrameRunner,
@@ -53,8 +61,18 @@ export interface TrainOptions
   readonly length?: number;
   /** Windows of an update; default 8. */
   readonly batchSize?: number;
-  /** Constant; default 3e-4. At the release's 1e-3 the losses stay here where they begin. */
+  /**
+   * Frames before a window that are tracked without being trained on, as many as this or fewer, drawn for each update;
+   * default 16. With 0, as released, tracks are never older in training than a window, and features that go from frame to
+   * frame drift off as a recording goes on.
+   */
+  readonly lead?: number;
+  /** Learning rate at its peak; default 6e-4. The release has 1e-3. */
   readonly rate?: number;
+  /** Default: a straight rise over 100 updates, then half a cosine down to nothing. The release's is constant. */
+  readonly schedule?: 'cosine' | 'constant';
+  /** First values of the weights. */
+  readonly firstValues?: FirstValues;
   /** Turns, mirrors and shifts windows; default none, as released. */
   readonly augmentation?: Augmentation;
 }
@@ -66,22 +84,21 @@ export interface TrainedMotFormer {
   readonly overflow: Overflow;
 }
 
+const unseen: TrainingFrame = { dets: [], ids: [], next: [], shift: [0, 0, 0] };
+
 /** Trains from scratch. Twelve epochs in the release. */
 export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotFormer> {
   const { device, model, sequences, windows, rollout, seed, epochs } = options;
-  const { length = 6, batchSize = 8, rate = 3e-4, augmentation = {} } = options;
+  const { length = 6, batchSize = 8, lead = 16, rate = 6e-4, augmentation = {}, firstValues = {} } = options;
   const overflow: Overflow = { dets: 0, tracks: 0 };
-  const spec = flatten(windowSpec(rollout, length)) as Record<string, InputSpec>;
+  const spec = flatten(windowSpec(rollout, length - 1)) as Record<string, InputSpec>;
   const trainer = await Trainer.create({
     device,
     model,
     seed,
-    weights: initializeMotFormer(model, seed),
+    weights: initializeMotFormer(model, seed, firstValues),
     batch: { ...spec, seed: { shape: [], dtype: 'int32' } },
-    loss: ({ seed: drawn, ...batch }) => {
-      const { first, frames } = unflatten(batch) as { first: Tensor; frames: FrameTensors[] };
-      return replay(model, first, Object.values(frames), drawn!);
-    },
+    loss: ({ seed: drawn, ...batch }) => replay(model, unflattenWindow(batch), drawn!),
     optimizer: adamW({ weightDecay: 0.01 }),
   });
   const loader = new DataLoader<readonly TrainingFrame[], readonly (readonly TrainingFrame[])[]>(
@@ -89,7 +106,14 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
       length: windows.length,
       get: (i, random) => {
         const [sequence, first] = windows[i]!;
-        return augment(sequences[sequence]!.slice(first, first + length), random, augmentation);
+        const all = sequences[sequence]!;
+        // where there is no past, nothing is seen
+        const missing = Math.max(0, lead - first);
+        const past = [
+          ...new Array<TrainingFrame>(missing).fill(unseen),
+          ...all.slice(Math.max(0, first - lead), first),
+        ];
+        return augment([...past, ...all.slice(first, first + length)], random, augmentation);
       },
     },
     (items) => items,
@@ -106,40 +130,40 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
     async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
       for await (const batch of loader) {
         const { epoch, batch: at } = loader.state();
-        const drawn = random
-          .fork(epoch)
-          .fork(at)
-          .integer(2 ** 30);
-        const record = await rollOut(batch, rollout, runner.of(drawn), overflow);
-        yield { ...(flatten(record) as Record<string, NdArray>), seed: ndarray([drawn], [], 'int32') };
+        const own = random.fork(epoch).fork(at);
+        const [drawn, past] = [own.integer(2 ** 30), own.integer(lead + 1)];
+        const frames = batch.map((window) => window.slice(lead - past));
+        const record = await rollOut(frames, rollout, runner.of(drawn), { overflow, lead: past });
+        // frames of the replay count from the window's first, those of the rollout from the past's
+        const seed = ndarray([drawn + past], [], 'int32');
+        yield { ...(flatten(record) as Record<string, NdArray>), seed };
       }
     },
   };
   const { folder, resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate } = options;
   const given = { resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const steps = epochs * loader.batches;
   try {
-    const steps = await fit({
+    const done = await fit({
       ...known,
       trainer: trainer as unknown as Trainer,
       loader: source,
-      schedule: () => rate,
-      steps: epochs * loader.batches,
+      schedule: options.schedule === 'constant' ? constant(rate) : riseAndFall(rate, steps),
+      steps,
       folder,
     });
-    return { weights: await trainer.weights(), steps, overflow };
+    return { weights: await trainer.weights(), steps: done, overflow };
   } finally {
     await runner.dispose();
     await trainer.dispose();
   }
 }
 
-function windowSpec(options: RolloutOptions, length: number) {
-  const frame = frameSpec(options);
-  return {
-    first: frame.dets,
-    frames: Array.from({ length: length - 1 }, () => frame),
-  };
+/** A tenth of a short training rises. */
+function riseAndFall(peak: number, steps: number): Schedule {
+  const rise = Math.min(100, Math.floor(steps / 10));
+  return warmup(rise, cosine({ peak, steps: Math.max(1, steps - rise) }));
 }
 
 /** The network on single frames, with the weights that train and the dropout of the replay, or without it. */
@@ -191,6 +215,7 @@ export async function compileRunner(
           [features] = answer.features as unknown as [DeviceArray];
           return { affinity: answer.affinity, velocity: answer.velocity };
         },
+        features: () => features!.read(),
       };
     },
     async dispose() {
@@ -212,8 +237,14 @@ export function flatten(value: unknown, name = ''): Record<string, unknown> {
   );
 }
 
+/** A window's record from its flat names. */
+export function unflattenWindow(flat: Readonly<Record<string, unknown>>): WindowTensors {
+  const window = unflatten(flat) as Omit<WindowTensors, 'frames'> & { frames: Record<string, FrameTensors> };
+  return { ...window, frames: Object.values(window.frames) };
+}
+
 /** The inverse of `flatten`; lists come back as objects with the numbers for keys. */
-export function unflatten(flat: Readonly<Record<string, unknown>>): unknown {
+function unflatten(flat: Readonly<Record<string, unknown>>): unknown {
   const root: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(flat)) {
     const path = name.split('.');

@@ -40,7 +40,7 @@ export const benchCommand = defineCommand({
       default: 3,
       description: 'trainings of each method; seeds count from 1',
     },
-    updates: { type: 'integer', min: 1, default: 1500, description: 'of each training' },
+    updates: { type: 'integer', min: 1, default: 1000, description: 'of each training' },
     ablationUpdates: { type: 'integer', min: 1, default: 500, description: 'of each ablation' },
     pictures: { type: 'integer', min: 400, default: 1000, description: 'drawn for each method and scale' },
     trajectories: { type: 'integer', min: 10, default: 1000, description: 'to train on' },
