@@ -70,7 +70,7 @@ export const benchCommand = defineCommand({
         const wanted = quick
           ? all
               .filter(({ hertz, training }) => hertz === 2 && (!training || training.length === 6))
-              .slice(0, 3)
+              .slice(0, 5)
           : all;
         for (const candidate of wanted) {
           const { name, hertz, seed } = candidate;
@@ -107,7 +107,7 @@ export const benchCommand = defineCommand({
           classes: classes.length,
         });
         const open = {
-          [wp.names.network]: () => wp.networkFrames(compiled.open()),
+          [wp.names.network]: () => wp.worldFrames(compiled.open()),
           [wp.names.kalman]: () => wp.kalmanFrames(),
         };
         if (wants('crowds')) {

@@ -10,12 +10,13 @@ import { Random } from '@working-papers/nn/random';
 import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
 import type { Device } from '@working-papers/tensor';
 import { closedAndForced, measureKitti, trackRecording } from './evaluate.ts';
-import { type FrameTracker, kalmanFrames, networkFrames } from './frame-tracker.ts';
+import { type FrameTracker, kalmanFrames, worldFrames } from './frame-tracker.ts';
 import { type GraphOptions, kittiGraph, kittiSlowGraph } from './graph.ts';
 import type { KittiDetection } from './kitti.ts';
 import { type KittiRecording, trainingFrames, validation } from './kitti-data.ts';
 import { kittiKinds } from './kitti-world.ts';
 import { MotFormer } from './model.ts';
+import { NearestTracker } from './nearest.ts';
 import type { CrowdResult, Settings, TrackerResult } from './results.ts';
 import { compileMotFormer } from './track.ts';
 import { trainMotFormer } from './train.ts';
@@ -28,6 +29,9 @@ export const names = {
   plain: 'Own tracks, not augmented',
   hungarian: 'Own tracks, Hungarian matching',
   kalman: 'Kalman filter',
+  eager: 'Kalman filter, told at once',
+  nearest: 'Nearest track',
+  released: 'Own tracks, no lead',
   /** The weights that ship. */
   network: '3DMOTFormer',
 } as const;
@@ -37,11 +41,13 @@ export interface Candidate {
   readonly name: string;
   readonly hertz: 2 | 10;
   readonly seed: number;
-  /** None for the Kalman filter. */
+  /** None for what is not trained. */
   readonly training?: {
     readonly tracks: 'own' | 'labels';
     readonly length: number;
     readonly augment: boolean;
+    /** Frames that are tracked before a window, at most. */
+    readonly lead: number;
     /** Of the setting's. */
     readonly epochs: number;
   };
@@ -50,11 +56,12 @@ export interface Candidate {
 
 /** All trackers: every seed at 2 Hz, where the claim lives; the first at 10 Hz and for variants. */
 export function candidatesOf({ seeds }: Settings): Candidate[] {
-  const own = { tracks: 'own', length: 6, augment: true, epochs: 1 } as const;
+  const own = { tracks: 'own', length: 6, augment: true, lead: 16, epochs: 1 } as const;
   const [first] = seeds;
   return [
-    { name: names.kalman, hertz: 2, seed: 0 },
-    { name: names.kalman, hertz: 10, seed: 0 },
+    ...([2, 10] as const).flatMap((hertz): Candidate[] =>
+      [names.kalman, names.eager, names.nearest].map((name) => ({ name, hertz, seed: 0 })),
+    ),
     ...seeds.flatMap((seed): Candidate[] => [
       { name: names.own, hertz: 2, seed, training: own },
       { name: names.labels, hertz: 2, seed, training: { ...own, tracks: 'labels' } },
@@ -63,6 +70,7 @@ export function candidatesOf({ seeds }: Settings): Candidate[] {
     // as many updates see as many frames
     { name: names.pairs, hertz: 2, seed: first!, training: { ...own, length: 2, epochs: 4 } },
     { name: names.plain, hertz: 2, seed: first!, training: { ...own, augment: false } },
+    { name: names.released, hertz: 2, seed: first!, training: { ...own, lead: 0 } },
     { name: names.own, hertz: 10, seed: first!, training: own },
   ];
 }
@@ -103,13 +111,19 @@ export async function measureCandidate(bench: Bench, candidate: Candidate): Prom
       ...middleAndSlowest(times),
     };
   };
-  if (!training)
-    return { name, hertz, seed, epochs: 0, minutes: 0, gap: null, ...(await judge(() => kalmanFrames())) };
+  if (!training) {
+    const opens: Readonly<Record<string, () => FrameTracker>> = {
+      [names.kalman]: () => kalmanFrames(),
+      [names.eager]: () => kalmanFrames({ minHits: 1 }),
+      [names.nearest]: () => worldFrames(new NearestTracker(graphOf(hertz))),
+    };
+    return { name, hertz, seed, epochs: 0, minutes: 0, gap: null, ...(await judge(opens[name]!)) };
+  }
   const { model, weights, minutes, room } = await trained(bench, candidate, training, every);
   const graph = graphOf(hertz);
   const classes = kittiKinds.length;
   const compiled = await compileMotFormer({ device, model, weights, graph, classes, matcher });
-  const judged = await judge(() => networkFrames(compiled.open()));
+  const judged = await judge(() => worldFrames(compiled.open()));
   await compiled.dispose();
   const store = await device.store(weights);
   const sequences = held.map((recording) => trainingFrames(recording, { every }));
@@ -138,7 +152,7 @@ async function trained(
   training: NonNullable<Candidate['training']>,
   every: number,
 ): Promise<Trained> {
-  const { tracks, length, augment } = training;
+  const { tracks, length, augment, lead } = training;
   const epochs = settings.epochs * training.epochs;
   const classes = kittiKinds.length;
   const model = new MotFormer({ nodeInputs: 10 + classes });
@@ -150,7 +164,7 @@ async function trained(
     ),
   );
   const room = { maxDets: most, maxTracks: 3 * most };
-  const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', epochs, seed].join('-');
+  const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', lead, epochs, seed].join('-');
   const path = join(folder, `${slug}.safetensors`);
   if (existsSync(path)) {
     const { tensors, metadata } = await readSafetensors(path);
@@ -182,6 +196,7 @@ async function trained(
     epochs,
     length,
     batchSize,
+    lead,
     ...(augment && { augmentation: { turn: true, mirror: true, shift: 20 } }),
     folder: join(folder, slug),
     resume: true,

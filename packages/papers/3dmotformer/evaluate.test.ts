@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import type { TrackedBox } from '@working-papers/metrics/kitti-tracking';
 import { openDevice } from '@working-papers/tensor';
 import { closedAndForced, measureKitti, trackRecording } from './evaluate.ts';
-import { kalmanFrames, networkFrames } from './frame-tracker.ts';
+import { kalmanFrames, worldFrames } from './frame-tracker.ts';
 import { kittiSlowGraph } from './graph.ts';
 import type { KittiDetection } from './kitti.ts';
 import { type KittiRecording, trainingFrames } from './kitti-data.ts';
@@ -62,11 +62,11 @@ test('the network’s results are the detections with identities, whatever they 
   const model = new MotFormer({ nodeInputs: 13, width: 16, heads: 2, dropout: 0 });
   const weights = initializeMotFormer(model, 1);
   const compiled = await compileMotFormer({ device, model, weights, graph: kittiSlowGraph, classes: 3 });
-  const rows = await trackRecording(networkFrames(compiled.open()), recording, { every: 5 });
+  const rows = await trackRecording(worldFrames(compiled.open()), recording, { every: 5 });
   const { car } = measureKitti([recording], [rows], { every: 5 });
   assert.deepEqual([car.falseNegatives, car.falsePositives], [0, 0]);
   assert.ok(
-    (await trackRecording(networkFrames(compiled.open(), 3), recording, { every: 5 })).length < rows.length,
+    (await trackRecording(worldFrames(compiled.open(), 3), recording, { every: 5 })).length < rows.length,
   );
   await compiled.dispose();
 

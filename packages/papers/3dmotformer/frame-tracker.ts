@@ -1,10 +1,10 @@
 /** One way of tracking, whichever method: a frame of camera boxes in, boxes with identities out. */
 
 import type { TrackedBox } from '@working-papers/metrics/kitti-tracking';
-import { KalmanTracker, kittiKalman } from './kalman.ts';
+import { type KalmanOptions, KalmanTracker, kittiKalman } from './kalman.ts';
 import type { KittiDetection, Pose } from './kitti.ts';
 import { egoShift, type KittiSeen, kittiKinds, seenInWorld } from './kitti-world.ts';
-import type { MotTracker } from './track.ts';
+import type { WorldTracker } from './track.ts';
 import { suppress } from './training-data.ts';
 
 /** A track as results have it, with the angle that KITTI's files want. */
@@ -56,10 +56,12 @@ const row = (
   };
 };
 
-/** A Kalman filter a track, after AB3DMOT, with its settings for each class. */
-export function kalmanFrames(): FrameTracker {
+/** A Kalman filter a track, after AB3DMOT, with its settings for each class; `changes` for all. */
+export function kalmanFrames(changes: Partial<KalmanOptions> = {}): FrameTracker {
   // identities of a sequence are shared by the classes: each class counts in steps
-  const trackers = kittiKinds.map((kind) => new KalmanTracker<KittiDetection>(kittiKalman[kind]));
+  const trackers = kittiKinds.map(
+    (kind) => new KalmanTracker<KittiDetection>({ ...kittiKalman[kind], ...changes }),
+  );
   return {
     links: [],
     async step(frame, detections, pose) {
@@ -84,8 +86,8 @@ function seenFrom(pose: Pose, [x, y]: readonly [number, number]): readonly [numb
   return [pose[0]! * x + pose[8]! * y, pose[2]! * x + pose[10]! * y];
 }
 
-/** The network: matched detections with identities. */
-export function networkFrames(tracker: MotTracker<KittiSeen>, minHits = 1): FrameTracker {
+/** A tracker over the ground, the network above all: matched detections with identities. */
+export function worldFrames(tracker: WorldTracker<KittiSeen>, minHits = 1): FrameTracker {
   let before: Pose | undefined;
   return {
     get links() {

@@ -95,7 +95,7 @@ export const runCommand = defineCommand({
     const { graph, classes } = own;
     const compiled = await wp.compileMotFormer({ device, model, weights, graph, classes: classes.length });
     try {
-      const open = () => wp.networkFrames(compiled.open(), minHits);
+      const open = () => wp.worldFrames(compiled.open(), minHits);
       await (options.stream ? stream : files)(wp, open, { ...options, out }, output, signal);
     } finally {
       await compiled.dispose();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDevice } from '@working-papers/tensor';
-import { type FrameTracker, kalmanFrames, networkFrames } from './frame-tracker.ts';
+import { type FrameTracker, kalmanFrames, worldFrames } from './frame-tracker.ts';
 import { kittiGraph } from './graph.ts';
 import { initializeMotFormer, MotFormer } from './model.ts';
 import { growth, soak } from './soak.ts';
@@ -18,7 +18,7 @@ test('memory does not grow with a stream', async () => {
   const weights = initializeMotFormer(model, 1);
   const graph = { ...kittiGraph, maxNeighbours: 32 };
   const compiled = await compileMotFormer({ device, model, weights, graph, classes: 3 });
-  for (const tracker of [kalmanFrames(), networkFrames(compiled.open())]) {
+  for (const tracker of [kalmanFrames(), worldFrames(compiled.open())]) {
     const result = await soak({ tracker, ...look });
     assert.deepEqual(
       result.memory.map(({ frame }) => frame),

@@ -57,7 +57,17 @@ export interface FrameEdges {
   readonly tracks: readonly (readonly [number, number])[];
 }
 
-const noEdges: FrameEdges = { across: [], affinity: [], dets: [], tracks: [] };
+/** Of a tracker that judges none. */
+export const noEdges: FrameEdges = { across: [], affinity: [], dets: [], tracks: [] };
+
+/** Tracks over the ground, whoever matches them. */
+export interface WorldTracker<D extends SeenBox> {
+  /** Of the last frame. */
+  readonly edges: FrameEdges;
+  /** Carries what is known to other coordinates: the vehicle is the origin, and it moves. */
+  move(shift: readonly [number, number, number]): void;
+  step(seen: readonly D[]): Promise<ToldTrack<D>[]>;
+}
 
 interface State<D> extends TrackedState {
   readonly id: number;
@@ -119,7 +129,7 @@ export async function compileMotFormer(options: MotTrackerOptions): Promise<Comp
 }
 
 /** The tracks of one scene. */
-export class MotTracker<D extends SeenBox> {
+export class MotTracker<D extends SeenBox> implements WorldTracker<D> {
   readonly #options: MotTrackerOptions;
   readonly #embed: Embed;
   readonly #step: Step;
@@ -135,7 +145,6 @@ export class MotTracker<D extends SeenBox> {
     this.#step = step;
   }
 
-  /** Carries what is known to other coordinates: the vehicle is the origin, and it moves. */
   move(shift: readonly [number, number, number]): void {
     const [x, y, z] = shift;
     this.#tracks = this.#tracks.map((track) => ({

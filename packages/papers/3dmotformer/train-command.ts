@@ -130,7 +130,7 @@ export const trainCommand = defineCommand({
     using judging = output.progress('validation', judged.length);
     const results = [];
     for (const [i, recording] of judged.entries()) {
-      results.push(await wp.trackRecording(wp.networkFrames(compiled.open()), recording, { every }));
+      results.push(await wp.trackRecording(wp.worldFrames(compiled.open()), recording, { every }));
       judging.update(i + 1);
     }
     judging.end();

@@ -63,8 +63,8 @@ export interface TrainOptions
   readonly batchSize?: number;
   /**
    * Frames before a window that are tracked without being trained on, as many as this or fewer, drawn for each update;
-   * default 16. With 0, as released, tracks are never older in training than a window, and features that go from frame to
-   * frame drift off as a recording goes on.
+   * default 16, growing from none. With 0, as released, tracks are never older in training than a window, and features that
+   * go from frame to frame drift off as a recording goes on.
    */
   readonly lead?: number;
   /** Learning rate at its peak; default 6e-4. The release has 1e-3. */
@@ -119,6 +119,7 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
     (items) => items,
     { batchSize, shuffle: true, seed, dropLast: true },
   );
+  const steps = epochs * loader.batches;
   const runner = await compileRunner(device, model, trainer.store, rollout);
   const random = new Random(seed).fork('rollout');
   const source = {
@@ -131,7 +132,8 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
       for await (const batch of loader) {
         const { epoch, batch: at } = loader.state();
         const own = random.fork(epoch).fork(at);
-        const [drawn, past] = [own.integer(2 ** 30), own.integer(lead + 1)];
+        const drawn = own.integer(2 ** 30);
+        const past = own.integer(Math.round(lead * grown((epoch * loader.batches + at) / steps)) + 1);
         const frames = batch.map((window) => window.slice(lead - past));
         const record = await rollOut(frames, rollout, runner.of(drawn), { overflow, lead: past });
         // frames of the replay count from the window's first, those of the rollout from the past's
@@ -143,7 +145,6 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
   const { folder, resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate } = options;
   const given = { resume, signal, onStep, checkpointMinutes, evaluate, onEvaluate };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const steps = epochs * loader.batches;
   try {
     const done = await fit({
       ...known,
@@ -159,6 +160,12 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
     await trainer.dispose();
   }
 }
+
+/**
+ * Share of the lead at a share of the training. At first features grow by about 1.7 from frame to frame (what three equal
+ * decoder layers add of a track's own), so that after many frames nothing can be learned; windows teach them not to.
+ */
+const grown = (done: number) => Math.min(1, Math.max(0, (done - 0.1) / 0.5));
 
 /** A tenth of a short training rises. */
 function riseAndFall(peak: number, steps: number): Schedule {

@@ -4,7 +4,7 @@ import { unpackModel } from '@working-papers/models/model-file';
 import { decodeSafetensors } from '@working-papers/nn/safetensors';
 import { fetchWeights } from '@working-papers/paper/browser';
 import { openDevice } from '@working-papers/tensor';
-import { type FrameTracker, kalmanFrames, networkFrames } from '../frame-tracker.ts';
+import { type FrameTracker, kalmanFrames, worldFrames } from '../frame-tracker.ts';
 import { compileMotFormer } from '../track.ts';
 import { motFormerKind } from '../weights.ts';
 
@@ -42,7 +42,7 @@ export async function openLive(wasmPaths: string): Promise<Live> {
       if (method === 'kalman') return kalmanFrames();
       const own = compiled.get(method) ?? compile(method);
       compiled.set(method, own);
-      return networkFrames((await own).open());
+      return worldFrames((await own).open());
     },
     close: () => device.close(),
   };

@@ -8,7 +8,7 @@ import { packModel } from '@working-papers/models/model-file';
 import { writeSafetensors } from '@working-papers/nn/safetensors-file';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launch, newPage, partsOutside, type Site, serve } from '../../../../paper/test/live-run.ts';
-import { networkFrames } from '../../frame-tracker.ts';
+import { worldFrames } from '../../frame-tracker.ts';
 import { kittiSlowGraph } from '../../graph.ts';
 import { initializeMotFormer, MotFormer } from '../../model.ts';
 import { paper } from '../../paper.ts';
@@ -91,7 +91,7 @@ test('the street of the page gets the identities that Node gives it', { skip }, 
   const { model, weights: values, options } = await readMotFormer(weights);
   const { graph, classes } = options;
   const compiled = await compileMotFormer({ device, model, weights: values, graph, classes: classes.length });
-  const tracker = networkFrames(compiled.open());
+  const tracker = worldFrames(compiled.open());
   let ids: number[] = [];
   const frames = street({ frames: 60, seed: 1, interval: 0.5, missed: 0.12 });
   for (const [frame, { detections, pose }] of frames.slice(0, shown.frame + 1).entries())
