@@ -28,7 +28,7 @@ export const benchCommand = defineCommand({
   summary: 'measure the network on its own tracks beside teacher forcing and the Kalman filter',
   options: {
     seeds: { type: 'integer', min: 1, default: 3, description: 'trainings of each way; seeds count from 1' },
-    epochs: { type: 'integer', min: 1, default: 8, description: 'of each training' },
+    epochs: { type: 'integer', min: 1, default: 4, description: 'of each training' },
     stage: {
       type: 'string',
       choices: ['all', 'trackers', 'crowds', 'soak'],

@@ -31,7 +31,9 @@ export const names = {
   kalman: 'Kalman filter',
   eager: 'Kalman filter, told at once',
   nearest: 'Nearest track',
-  released: 'Own tracks, no lead',
+  noLead: 'Own tracks, no lead',
+  growing: 'Own tracks, features that grow',
+  released: 'As the release trains',
   /** The weights that ship. */
   network: '3DMOTFormer',
 } as const;
@@ -48,6 +50,10 @@ export interface Candidate {
     readonly augment: boolean;
     /** Frames that are tracked before a window, at most. */
     readonly lead: number;
+    /** See `FirstValues`; default ours. */
+    readonly memory?: number;
+    /** Rate, its course and first values of the release; default ours. */
+    readonly isReleased?: boolean;
     /** Of the setting's. */
     readonly epochs: number;
   };
@@ -66,12 +72,19 @@ export function candidatesOf({ seeds }: Settings): Candidate[] {
       { name: names.own, hertz: 2, seed, training: own },
       { name: names.labels, hertz: 2, seed, training: { ...own, tracks: 'labels' } },
     ]),
+    { name: names.own, hertz: 10, seed: first!, training: own },
     { name: names.hungarian, hertz: 2, seed: first!, training: own, matcher: 'hungarian' },
     // as many updates see as many frames
     { name: names.pairs, hertz: 2, seed: first!, training: { ...own, length: 2, epochs: 4 } },
     { name: names.plain, hertz: 2, seed: first!, training: { ...own, augment: false } },
-    { name: names.released, hertz: 2, seed: first!, training: { ...own, lead: 0 } },
-    { name: names.own, hertz: 10, seed: first!, training: own },
+    { name: names.noLead, hertz: 2, seed: first!, training: { ...own, lead: 0 } },
+    { name: names.growing, hertz: 2, seed: first!, training: { ...own, lead: 0, memory: 1 } },
+    {
+      name: names.released,
+      hertz: 2,
+      seed: first!,
+      training: { ...own, lead: 0, augment: false, isReleased: true },
+    },
   ];
 }
 
@@ -86,10 +99,9 @@ export interface Bench {
 }
 
 const isHeld = ({ name }: KittiRecording) => validation.includes(name);
-const graphOf = (hertz: number): GraphOptions => ({
-  ...(hertz === 2 ? kittiSlowGraph : kittiGraph),
-  maxNeighbours: 8,
-});
+const graphOf = (hertz: number): GraphOptions => (hertz === 2 ? kittiSlowGraph : kittiGraph);
+/** In training, where a graph's size is fixed, the nearest eight. */
+const trainingGraphOf = (hertz: number): GraphOptions => ({ ...graphOf(hertz), maxNeighbours: 8 });
 
 /** Trains where it must, tracks, and measures. */
 export async function measureCandidate(bench: Bench, candidate: Candidate): Promise<TrackerResult> {
@@ -131,7 +143,7 @@ export async function measureCandidate(bench: Bench, candidate: Candidate): Prom
     device,
     model,
     store,
-    rollout: { graph, classes, matcher, ...room },
+    rollout: { graph: trainingGraphOf(hertz), classes, matcher, ...room },
     sequences,
   });
   await store.dispose();
@@ -152,7 +164,7 @@ async function trained(
   training: NonNullable<Candidate['training']>,
   every: number,
 ): Promise<Trained> {
-  const { tracks, length, augment, lead } = training;
+  const { tracks, length, augment, lead, memory, isReleased = false } = training;
   const epochs = settings.epochs * training.epochs;
   const classes = kittiKinds.length;
   const model = new MotFormer({ nodeInputs: 10 + classes });
@@ -164,7 +176,8 @@ async function trained(
     ),
   );
   const room = { maxDets: most, maxTracks: 3 * most };
-  const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', lead, epochs, seed].join('-');
+  const recipe = isReleased ? 'released' : memory === undefined ? 'ours' : `memory-${memory}`;
+  const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', lead, recipe, epochs, seed].join('-');
   const path = join(folder, `${slug}.safetensors`);
   if (existsSync(path)) {
     const { tensors, metadata } = await readSafetensors(path);
@@ -191,12 +204,14 @@ async function trained(
     model,
     sequences,
     windows: windows(sequences, length),
-    rollout: { graph: graphOf(hertz), classes, tracks, ...roomFor(counts, batchSize) },
+    rollout: { graph: trainingGraphOf(hertz), classes, tracks, ...roomFor(counts, batchSize) },
     seed,
     epochs,
     length,
     batchSize,
     lead,
+    ...(isReleased && { rate: 1e-3, schedule: 'constant', firstValues: { reach: 1, memory: 1 } }),
+    ...(memory !== undefined && { firstValues: { memory } }),
     ...(augment && { augmentation: { turn: true, mirror: true, shift: 20 } }),
     folder: join(folder, slug),
     resume: true,

@@ -45,7 +45,7 @@ export const trainCommand = defineCommand({
       default: 16,
       description: 'frames before a window that are tracked and not trained on, at most; the release has 0',
     },
-    epochs: { type: 'integer', min: 1, default: 8, description: 'passes over the windows' },
+    epochs: { type: 'integer', min: 1, default: 4, description: 'passes over the windows' },
     batchSize: { type: 'integer', min: 1, default: 8, description: 'windows of an update' },
     rate: { type: 'number', min: 0, default: 6e-4, description: 'learning rate; the release has 1e-3' },
     schedule: {
@@ -53,6 +53,11 @@ export const trainCommand = defineCommand({
       choices: ['cosine', 'constant'],
       default: 'cosine',
       description: 'a rise and a cosine to nothing, or, as released, one rate throughout',
+    },
+    memory: {
+      type: 'number',
+      min: 0,
+      description: 'size of the first weights that take up what tracks know; default 1/3, the release has 1',
     },
     reach: {
       type: 'number',
@@ -80,7 +85,7 @@ export const trainCommand = defineCommand({
     const started = performance.now();
     const resumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
     const every = options.hertz === '2' ? 5 : 1;
-    const graph = { ...(every === 5 ? wp.kittiSlowGraph : wp.kittiGraph), maxNeighbours: 8 };
+    const graph = every === 5 ? wp.kittiSlowGraph : wp.kittiGraph;
     const recordings = await wp.loadKitti();
     const [held, seen] = [true, false].map((isHeld) =>
       recordings.filter(({ name }) => wp.validation.includes(name) === isHeld),
@@ -106,7 +111,7 @@ export const trainCommand = defineCommand({
       model,
       sequences,
       windows,
-      rollout: { graph, classes: wp.kittiKinds.length, tracks, ...room },
+      rollout: { graph: { ...graph, maxNeighbours: 8 }, classes: wp.kittiKinds.length, tracks, ...room },
       seed,
       epochs,
       length,
@@ -114,7 +119,10 @@ export const trainCommand = defineCommand({
       lead: options.lead,
       rate: options.rate,
       schedule: options.schedule,
-      firstValues: { reach: options.reach },
+      firstValues: {
+        reach: options.reach,
+        ...(options.memory !== undefined && { memory: options.memory }),
+      },
       ...(options.augment && { augmentation: { turn: true, mirror: true, shift: 20 } }),
       folder: out,
       resume,
