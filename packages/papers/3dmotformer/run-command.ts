@@ -55,6 +55,12 @@ export const runCommand = defineCommand({
       type: 'string',
       description: "a file from 'wp train 3dmotformer'; default the one that ships",
     },
+    hertz: {
+      type: 'string',
+      choices: ['2', '10'],
+      default: '10',
+      description: "frames a second, for the weights that ship: KITTI's own 10, or every fifth of them",
+    },
     minHits: {
       type: 'integer',
       min: 1,
@@ -90,7 +96,11 @@ export const runCommand = defineCommand({
       await (options.stream ? stream : files)(wp, () => wp.kalmanFrames(), options, output, signal);
       return;
     }
-    const { model, weights, options: own } = await wp.readMotFormer(options.weights);
+    const {
+      model,
+      weights,
+      options: own,
+    } = await wp.readMotFormer(options.weights ?? wp.shippedMotFormer(options.hertz === '2' ? 2 : 10));
     await using device = await openChosenDevice(options);
     const { graph, classes } = own;
     const compiled = await wp.compileMotFormer({ device, model, weights, graph, classes: classes.length });

@@ -10,12 +10,18 @@ import { type MotFileOptions, motFormerKind } from './weights.ts';
 /** Beside the sources, and so one folder up from what is compiled into `dist`. */
 const folder = new URL(import.meta.url.endsWith('.ts') ? './weights/' : '../weights/', import.meta.url);
 
+/** Frames a second that weights ship for: KITTI's, and every fifth of its frames. */
+export type Hertz = 2 | 10;
+
 /** Where the weights lie that ship. */
-export const shippedMotFormer = fileURLToPath(new URL('3dmotformer.safetensors', folder));
+export function shippedMotFormer(hertz: Hertz = 2): string {
+  const name = hertz === 2 ? '3dmotformer.safetensors' : '3dmotformer-10hz.safetensors';
+  return fileURLToPath(new URL(name, folder));
+}
 
 /** Throws a ModelFileError for a file that is missing or holds something else. */
 export async function readMotFormer(
-  path: string = shippedMotFormer,
+  path: string = shippedMotFormer(),
 ): Promise<LoadedModel<MotFileOptions, MotFormer>> {
   if (!existsSync(path))
     throw new ModelFileError(`${path} is not there: 'wp train 3dmotformer' makes such a file`);

@@ -22,7 +22,7 @@ const skip = paper.state === 'works' ? false : 'the page shows no live run of a 
 /* The live run on the page beside the library in Node: the same street must get the same identities. */
 
 let folder: string | undefined;
-let weights = shippedMotFormer;
+let weights = shippedMotFormer();
 let site: Site;
 let browser: Browser;
 
