@@ -293,6 +293,13 @@ const recipes: { readonly [name: string]: fc.Arbitrary<Recipe> } = {
       },
     };
   }),
+  rotary: fc.tuple(shape(1, 2, positive), positive, positive).map(([batch, heads, half]) => {
+    const table = spec([batch.at(-1)!, half]);
+    return {
+      inputs: [spec([...batch, heads, 2 * half]), table, table],
+      f: (x, cos, sin) => t.rotary(x!, cos!, sin!),
+    };
+  }),
   topK: fc.tuple(shapeAndAxis(positive), fc.nat()).map(([{ s, axis, at }, seed]) => ({
     inputs: [spec(s)],
     f: (x) => {

@@ -11,6 +11,7 @@ import * as pool from './pool.ts';
 import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as resize from './resize.ts';
+import * as rotary from './rotary.ts';
 import * as shape from './shape.ts';
 import * as softmax from './softmax.ts';
 
@@ -30,6 +31,7 @@ export const families: { readonly [name: string]: Family } = {
   random,
   reduce,
   resize,
+  rotary,
   shape,
   softmax,
 };

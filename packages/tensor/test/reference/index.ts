@@ -10,5 +10,6 @@ import './pool.ts';
 import './random.ts';
 import './reduce.ts';
 import './resize.ts';
+import './rotary.ts';
 import './shape.ts';
 import './softmax.ts';
