@@ -1,7 +1,7 @@
 /**
  * Layouts of a key/value cache for attention of few queries to many keys, one layer, cold: each call reads another
- * cache, so that nothing is left in the processor's caches. `node --conditions=source bench/attention-layouts.ts`
- * prints a table of milliseconds, best of the runs, beside the time of reading the cache once.
+ * cache, so that nothing is left in the processor's caches. `attention-layouts.ts KEYS THREADS RUNS` prints milliseconds,
+ * best of the runs.
  */
 
 import {
@@ -26,24 +26,10 @@ interface Layout {
 
 const [kvHeads, headDim] = [2, 48];
 
-/** Keys and values on the left, as [chunks, kvHeads, chunk, headDim] and [chunks, kvHeads, headDim + 1, chunk]. */
-function left(chunk: number, total: number, rows: Dim): Layout {
-  const chunks = total / chunk;
-  return {
-    name: `KV left, chunks of ${chunk}, sums from a row of ones`,
-    keys: [chunks, kvHeads, chunk, headDim],
-    values: [chunks, kvHeads, headDim + 1, chunk],
-    query: [kvHeads, headDim, rows],
-    attend(q, k, v) {
-      const scores = k.matmul(q); // [chunks, kvHeads, chunk, rows]
-      const largest = scores.max(2, { keepDims: true }).max(0, { keepDims: true });
-      const sums = v.matmul(exp(sub(scores, largest))).sum(0); // [kvHeads, headDim + 1, rows]
-      return sums.slice(1, 0, headDim).div(sums.slice(1, headDim));
-    },
-  };
-}
-
-/** The same with Softmax of each chunk and the chunks merged by their log-sum-exp. */
+/**
+ * Keys and values on the left, as [chunks, kvHeads, chunk, headDim] and [chunks, kvHeads, headDim, chunk]; softmax of
+ * each chunk, and the chunks merged by their log-sum-exp.
+ */
 function leftSoftmax(chunk: number, total: number, rows: Dim): Layout {
   const chunks = total / chunk;
   return {
@@ -62,7 +48,7 @@ function leftSoftmax(chunk: number, total: number, rows: Dim): Layout {
   };
 }
 
-/** The same with the largest score of all chunks, and sums of their own. */
+/** Keys and values on the left with the largest score of all chunks, and sums of their own. */
 function leftSums(chunk: number, total: number, rows: Dim): Layout {
   const chunks = total / chunk;
   return {
@@ -82,7 +68,7 @@ function leftSums(chunk: number, total: number, rows: Dim): Layout {
   };
 }
 
-/** Softmax of each chunk, and a column of keys that says which are there. */
+/** Keys and values on the left, softmax of each chunk, and a column of keys that says which are there: ours. */
 function leftMasked(chunk: number, total: number, rows: Dim): Layout {
   const plain = leftSoftmax(chunk, total, rows);
   return {
@@ -90,6 +76,27 @@ function leftMasked(chunk: number, total: number, rows: Dim): Layout {
     name: `KV left, chunks of ${chunk}, softmax of each, mask column`,
     keys: [total / chunk, kvHeads, chunk, headDim + 1],
     query: [kvHeads, headDim + 1, rows],
+  };
+}
+
+/** Chunks, keys and values on the right: as they lie for the left, or each as the product reads it. */
+function rightChunks(chunk: number, total: number, rows: Dim, lying: 'as left' | 'as read'): Layout {
+  const chunks = total / chunk;
+  const asRead = lying === 'as read';
+  return {
+    name: `KV right, chunks of ${chunk}, lying ${lying}`,
+    keys: asRead ? [chunks, kvHeads, headDim + 1, chunk] : [chunks, kvHeads, chunk, headDim + 1],
+    values: asRead ? [chunks, kvHeads, chunk, headDim] : [chunks, kvHeads, headDim, chunk],
+    query: [kvHeads, rows, headDim + 1],
+    attend(q, k, v) {
+      const scores = q.matmul(asRead ? k : k.transpose([0, 1, 3, 2])); // [chunks, kvHeads, rows, chunk]
+      const weights = scores.softmax(3);
+      const sums = scores.max(3, { keepDims: true }).sub(weights.max(3, { keepDims: true }).log());
+      return weights
+        .matmul(asRead ? v : v.transpose([0, 1, 3, 2]))
+        .mul(sums.softmax(0))
+        .sum(0);
+    },
   };
 }
 
@@ -141,16 +148,15 @@ async function best(layout: Layout, threads: number, runs: number): Promise<numb
 }
 
 const [total = '16384', threads = '1', runs = '60'] = process.argv.slice(2);
-const rows = [2, 4, 8, 16, 32];
+const rows = [2, 8, 16, 32, 64, 256];
 const makers = [
-  (r: number) => left(256, Number(total), r),
-  (r: number) => leftSums(256, Number(total), r),
-  (r: number) => leftSums(1024, Number(total), r),
-  (r: number) => leftSoftmax(256, Number(total), r),
   (r: number) => leftSoftmax(512, Number(total), r),
-  (r: number) => leftSoftmax(1024, Number(total), r),
+  (r: number) => leftMasked(256, Number(total), r),
   (r: number) => leftMasked(512, Number(total), r),
   (r: number) => leftMasked(1024, Number(total), r),
+  (r: number) => leftSums(512, Number(total), r),
+  (r: number) => rightChunks(512, Number(total), r, 'as left'),
+  (r: number) => rightChunks(512, Number(total), r, 'as read'),
   (r: number) => right(0, Number(total), r),
 ];
 console.log(
@@ -159,5 +165,5 @@ console.log(
 for (const make of makers) {
   const times: string[] = [];
   for (const r of rows) times.push((await best(make(r), Number(threads), Number(runs))).toFixed(2));
-  console.log(`${make(2).name.padEnd(52)} ${times.join('  ')}`);
+  console.log(`${make(2).name.padEnd(60)} ${times.join('  ')}`);
 }

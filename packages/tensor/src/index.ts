@@ -32,7 +32,7 @@ export {
   partialAttention,
   scaledDotProductAttention,
 } from './ops/attention.ts';
-export { type CachedKeys, cachedAttention, type OwnKeys } from './ops/cached-attention.ts';
+export { type CachedKeys, cachedAttention, type OwnKeys, type QueryCount } from './ops/cached-attention.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';
 export * from './ops/elementwise.ts';

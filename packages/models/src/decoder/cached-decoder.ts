@@ -14,6 +14,7 @@ import {
   keepOnDevice,
   type NdArray,
   ndarray,
+  type QueryCount,
   rotary,
   stack,
   type Tensor,
@@ -99,8 +100,14 @@ interface Traced {
 
 type CacheTensors = readonly { readonly keys: Tensor; readonly values: Tensor }[];
 
+/** Rows (tokens × heads of a group) up to which the cache is the left operand of the products. */
+const fewRows = 16;
+
+/** Bytes of weights up to which many tokens have a graph of their own, which holds the weights a second time. */
+const smallModel = 2 ** 30;
+
 /** The decoder as a graph: T tokens after a cache → logits of those asked for, and the tokens' keys and values. */
-function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors) {
+function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors, queries: QueryCount) {
   const { numHeads, numKvHeads, headDim } = model.config;
   const { tokens, cos, sin, bias, read } = inputs;
   const time = tokens.dim(0);
@@ -116,7 +123,7 @@ function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors
     const keys = turned.slice(1, numHeads); // (T, Hkv, dh)
     const values = heads.slice(1, numHeads + numKvHeads);
     own.push({ keys, values });
-    x = x.add(oProj.forward(cachedAttention(q, cache[i]!, { keys, values, bias })));
+    x = x.add(oProj.forward(cachedAttention(q, cache[i]!, { keys, values, bias }, queries)));
     const [gate, up] = fused
       .forward(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj])
       .split(2, -1) as [Tensor, Tensor];
@@ -137,19 +144,14 @@ export interface CachedDecoderOptions {
   readonly weights: Weights;
 }
 
-/** Compiles the decoder; its weights become part of the graph. */
-export async function openCachedDecoder({
-  device,
-  model,
-  weights,
-}: CachedDecoderOptions): Promise<CachedDecoder> {
+function compile({ device, model, weights }: CachedDecoderOptions, queries: QueryCount) {
   const { config } = model;
   const fused = new Fused(weights);
   const half = config.headDim / 2;
   const all = new Map(weights);
-  const run = await device.compile(
+  return device.compile(
     (inputs, cache) => {
-      const outputs = trace(model, fused, inputs, cache);
+      const outputs = trace(model, fused, inputs, cache, queries);
       for (const [parameter, value] of fused.values) all.set(parameter, value);
       return outputs;
     },
@@ -168,6 +170,15 @@ export async function openCachedDecoder({
       name: 'decoder',
     },
   );
+}
+
+/** Compiles the decoder; its weights become part of the graph. */
+export async function openCachedDecoder(options: CachedDecoderOptions): Promise<CachedDecoder> {
+  const { device, model, weights } = options;
+  const { config } = model;
+  const bytes = [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const few = await compile(options, 'few');
+  const many = bytes <= smallModel ? await compile(options, 'many') : few;
   const causal = new Map<number, NdArray>();
   const causalBias = (count: number): NdArray => {
     const known = causal.get(count) ?? visibility(count, count, (query, key) => key <= query);
@@ -188,6 +199,7 @@ export async function openCachedDecoder({
       read: ndarray(read, [read.length], 'int32'),
     };
     const views = Array.from({ length: config.numLayers }, (_, layer) => cache.view(layer));
+    const run = (count * config.numHeads) / config.numKvHeads <= fewRows ? few : many;
     const { best, logits, keys, values } = await run(inputs, views);
     return {
       best: toNumbers(best),
@@ -229,6 +241,9 @@ export async function openCachedDecoder({
         result[Symbol.dispose]();
       }
     },
-    dispose: () => run.dispose(),
+    async dispose() {
+      await few.dispose();
+      await many.dispose();
+    },
   };
 }
