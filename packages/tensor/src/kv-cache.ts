@@ -152,6 +152,22 @@ export class KvCache {
     });
   }
 
+  /** Adds what another cache of the same kind has in the given places at the end of this one. */
+  async copy(from: KvCache, places: readonly number[]): Promise<void> {
+    if (this.#disposed || from.disposed) throw new DeviceError('the cache was disposed of');
+    const kind = ({ layers, kvHeads, headDim }: KvCache) => `${layers} layers of ${kvHeads} × ${headDim}`;
+    if (from.device !== this.device || kind(from) !== kind(this))
+      throw new DeviceError(`a cache of ${kind(this)} cannot copy from one of ${kind(from)}`);
+    const wrong = places.find((each) => !Number.isInteger(each) || each < 0 || each >= from.length);
+    if (wrong !== undefined) throw new DeviceError(`place ${wrong} of ${from.length}`);
+    if (this.#length + places.length > this.capacity)
+      throw new DeviceError(
+        `${places.length} places more than ${this.#length} of a cache of ${this.capacity}`,
+      );
+    this.#length += places.length;
+    await this.device.request({ kind: 'cache copy', cache: this.key, from: from.key, places });
+  }
+
   /** Forgets the places from `length` on. */
   async truncate(length: number): Promise<void> {
     if (this.#disposed) throw new DeviceError('the cache was disposed of');

@@ -148,28 +148,20 @@ function compile({ device, model, weights }: CachedDecoderOptions, queries: Quer
   const { config } = model;
   const fused = new Fused(weights);
   const half = config.headDim / 2;
-  const all = new Map(weights);
-  return device.compile(
-    (inputs, cache) => {
-      const outputs = trace(model, fused, inputs, cache, queries);
-      for (const [parameter, value] of fused.values) all.set(parameter, value);
-      return outputs;
-    },
-    {
-      inputs: [
-        {
-          tokens: { shape: ['tokens'], dtype: 'int32' },
-          cos: { shape: ['tokens', half] },
-          sin: { shape: ['tokens', half] },
-          bias: { shape: ['tokens', 'tokens'] },
-          read: { shape: ['read'], dtype: 'int32' },
-        },
-        Array.from({ length: config.numLayers }, () => cacheSpec(config)),
-      ] as const,
-      weights: all,
-      name: 'decoder',
-    },
-  );
+  return device.compile((inputs, cache) => trace(model, fused, inputs, cache, queries), {
+    inputs: [
+      {
+        tokens: { shape: ['tokens'], dtype: 'int32' },
+        cos: { shape: ['tokens', half] },
+        sin: { shape: ['tokens', half] },
+        bias: { shape: ['tokens', 'tokens'] },
+        read: { shape: ['read'], dtype: 'int32' },
+      },
+      Array.from({ length: config.numLayers }, () => cacheSpec(config)),
+    ] as const,
+    weights: fused.weights,
+    name: 'decoder',
+  });
 }
 
 /** Compiles the decoder; its weights become part of the graph. */

@@ -10,12 +10,11 @@ interface LinearWeights {
 
 /** Matrices below each other, made from a model's weights while a graph is traced. */
 export class Fused {
-  /** What the graph needs beside the model's own weights. */
-  readonly values = new Map<Parameter, NdArray>();
-  readonly #weights: Weights;
+  /** The models' weights and those made of them: what the graph is to be compiled with. */
+  readonly weights: Map<Parameter, NdArray>;
 
   constructor(weights: Weights) {
-    this.#weights = weights;
+    this.weights = new Map(weights);
   }
 
   /** x [..., in] → [..., Σ out], the layers' outputs side by side. */
@@ -26,7 +25,7 @@ export class Fused {
   }
 
   #stacked(parts: readonly Parameter[]): Parameter {
-    const arrays = parts.map((part) => this.#weights.get(part)!);
+    const arrays = parts.map((part) => this.weights.get(part)!);
     const data = new Float32Array(arrays.reduce((sum, array) => sum + array.data.length, 0));
     let at = 0;
     for (const array of arrays) {
@@ -36,7 +35,7 @@ export class Fused {
     const rows = arrays.reduce((sum, array) => sum + array.shape[0]!, 0);
     const shape = [rows, ...arrays[0]!.shape.slice(1)];
     const whole = new Parameter(shape);
-    this.values.set(whole, ndarray(data, shape));
+    this.weights.set(whole, ndarray(data, shape));
     return whole;
   }
 }

@@ -63,6 +63,12 @@ export type Request =
       readonly rows: readonly number[];
       readonly places: readonly number[];
     }
+  | {
+      readonly kind: 'cache copy';
+      readonly cache: number;
+      readonly from: number;
+      readonly places: readonly number[];
+    }
   | { readonly kind: 'cache truncate'; readonly cache: number; readonly length: number }
   | { readonly kind: 'cache drop'; readonly cache: number };
 
@@ -132,6 +138,9 @@ export class Host {
         return {};
       case 'cache write':
         return this.#writeCache(request);
+      case 'cache copy':
+        this.#caches.get(request.cache)!.copy(this.#caches.get(request.from)!, request.places);
+        return {};
       case 'cache truncate':
         this.#caches.get(request.cache)!.truncate(request.length);
         return {};

@@ -84,6 +84,39 @@ export class KvBuffers {
     }
   }
 
+  /** Appends what another one of the same kind has in the given places. */
+  copy(from: KvBuffers, places: readonly number[]): void {
+    const { layers, kvHeads, headDim } = this.#shape;
+    const row = kvHeads * headDim;
+    const [keys, values] = [0, 1].map(() => new Float32Array(layers * places.length * row)) as [
+      Float32Array,
+      Float32Array,
+    ];
+    const chunk = from.#shape.chunk;
+    for (let layer = 0; layer < layers; layer++) {
+      const [fromKeys, fromValues] = [from.#keys[layer]!, from.#values[layer]!];
+      for (let i = 0; i < places.length; i++) {
+        const [c, at] = [Math.floor(places[i]! / chunk), places[i]! % chunk];
+        for (let head = 0; head < kvHeads; head++) {
+          const to = ((layer * places.length + i) * kvHeads + head) * headDim;
+          const key = ((c * kvHeads + head) * chunk + at) * (headDim + 1);
+          const value = (c * kvHeads + head) * headDim * chunk + at;
+          for (let d = 0; d < headDim; d++) {
+            keys[to + d] = fromKeys[key + d]!;
+            values[to + d] = fromValues[value + d * chunk]!;
+          }
+        }
+      }
+    }
+    const start = this.#length;
+    this.write(
+      keys,
+      values,
+      places.map((_, i) => i),
+      places.map((_, i) => start + i),
+    );
+  }
+
   truncate(length: number): void {
     const { kvHeads, headDim, chunk } = this.#shape;
     for (const keys of this.#keys) {
