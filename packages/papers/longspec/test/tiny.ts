@@ -1,11 +1,15 @@
 /** Models of a few thousand weights, untrained but with opinions, for tests. */
 
+import { join } from 'node:path';
+import { beginOfText, trainByteBpe } from '@working-papers/models/decoder/byte-bpe';
 import { type CachedDecoder, openCachedDecoder } from '@working-papers/models/decoder/cached-decoder';
 import { parseConfig } from '@working-papers/models/decoder/config';
 import { Decoder } from '@working-papers/models/decoder/decoder';
+import { writeDecoder } from '@working-papers/models/decoder/folder';
 import { initialize, type Weights } from '@working-papers/nn/module';
 import { type Device, type NdArray, ndarray, type Parameter } from '@working-papers/tensor';
 import { type DecodeOptions, decode, type Round, type Summary } from '../decode.ts';
+import { writeDraft } from '../draft-file.ts';
 import { DraftModel } from '../model.ts';
 
 export const tinyConfig = {
@@ -66,4 +70,22 @@ export async function collect(
     if (done) return { tokens: rounds.flatMap(({ tokens }) => tokens), rounds, summary: value };
     rounds.push(value);
   }
+}
+
+/** Writes a folder with a tokenizer of its own, a target and a draft; `chat_template` where `template` is given. */
+export async function writeTinyFolder(folder: string, template?: string): Promise<void> {
+  const tokenizer = trainByteBpe(['the whale swam and the whale dived again, and then it swam. '.repeat(9)], {
+    vocabSize: 300,
+  });
+  const models = tinyModels({ vocab_size: 300, max_position_embeddings: 512 });
+  await writeDecoder(folder, {
+    model: models.target,
+    weights: models.targetWeights,
+    tokenizer,
+    tokenizerConfig: { bos_token: beginOfText, ...(template !== undefined && { chat_template: template }) },
+    bosToken: 0,
+    eosToken: 1,
+    storage: 'F32',
+  });
+  await writeDraft(join(folder, 'draft.safetensors'), models.draft, models.draftWeights, {}, 'F32');
 }
