@@ -30,6 +30,7 @@ export {
   mergeAttention,
   type PartialAttention,
   partialAttention,
+  recomputedAttention,
   scaledDotProductAttention,
 } from './ops/attention.ts';
 export { type CachedKeys, cachedAttention, type OwnKeys, type QueryCount } from './ops/cached-attention.ts';

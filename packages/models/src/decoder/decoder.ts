@@ -7,7 +7,7 @@
 import { normal, zeros } from '@working-papers/nn/initializers';
 import { Embedding, Linear, RmsNorm } from '@working-papers/nn/layers';
 import { Module } from '@working-papers/nn/module';
-import { rotary, scaledDotProductAttention, type Tensor } from '@working-papers/tensor';
+import { recomputedAttention, rotary, scaledDotProductAttention, type Tensor } from '@working-papers/tensor';
 import type { DecoderConfig } from './config.ts';
 
 /** Row t is of the t-th token's position: cosines and sines [T, dh/2], from `ropeTables`. */
@@ -66,7 +66,11 @@ export class DecoderAttention extends Module {
       Tensor,
       Tensor,
     ]; // (N, H or Hkv, T, dh)
-    const attended = scaledDotProductAttention(queries, k, v, { causal: true });
+    // weights of long texts would fill the memory until the gradient needs them
+    const attended =
+      typeof t === 'number' && t > 2048
+        ? recomputedAttention(queries, k, v)
+        : scaledDotProductAttention(queries, k, v, { causal: true });
     return this.oProj.forward(attended.transpose([0, 2, 1, 3]).reshape([n, t, numHeads * headDim]));
   }
 }

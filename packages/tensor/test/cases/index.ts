@@ -1,6 +1,7 @@
 /** All families of operator checks. A new family is a line here and one in `reference/index.ts`. */
 
 import * as activation from './activation.ts';
+import * as attention from './attention.ts';
 import type { Cases } from './case.ts';
 import * as conv from './conv.ts';
 import * as elementwise from './elementwise.ts';
@@ -22,6 +23,7 @@ interface Family {
 
 export const families: { readonly [name: string]: Family } = {
   activation,
+  attention,
   conv,
   elementwise,
   indexing,
