@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { readReport } from '@working-papers/edition';
 import { parseConfig } from '@working-papers/models/decoder/config';
 import { Decoder } from '@working-papers/models/decoder/decoder';
 import type { Cell, Command, Output } from '@working-papers/paper';
@@ -124,6 +125,47 @@ test('wp train makes a draft in two stages, which wp run takes', async () => {
   assert.equal(run.result.same, true);
   await assert.rejects(call(commands.train as never, { model: folder }), /--data is missing/);
   await assert.rejects(call(commands.train as never, { data: texts }), /--model is missing/);
+});
+
+test('wp bench measures all methods on the same prompts, keeps what it has, and reports', async () => {
+  const out = join(root, 'results.json');
+  const bench = (prompts: number) =>
+    call(commands.bench as never, {
+      model: folder,
+      data: texts,
+      contexts: '16,9999',
+      temperatures: '0',
+      prompts,
+      newTokens: 6,
+      out,
+    });
+  await bench(1);
+  const first = JSON.parse(await readFile(out, 'utf8'));
+  const { result } = await bench(2);
+  assert.deepEqual(result.settings.contexts, [16]);
+  // 2 prompts of 2 texts by 6 methods
+  assert.equal(result.decodings.length, 24);
+  assert.deepEqual(result.decodings.slice(0, first.decodings.length), first.decodings);
+  for (const { differs, tokens, forwards, method } of result.decodings) {
+    assert.equal(tokens, 6);
+    assert.ok(!differs || differs.gap < 1e-4);
+    if (method === 'vanilla') assert.equal(forwards, 6);
+  }
+  const report = readReport(JSON.parse(await readFile(out, 'utf8')))!;
+  assert.equal(report.claims[0]!.verdict, 'reproduced');
+  assert.deepEqual(
+    report.figures.map(({ id }) => id),
+    ['speed', 'tau'],
+  );
+  const [table] = report.tables;
+  assert.equal(table!.rows.length, 6);
+  const plain = table!.rows.find(([method]) => method === 'vanilla')!;
+  assert.deepEqual([plain[1], plain[4]], ['1.00', '1.00']);
+  await assert.rejects(call(commands.bench as never, { model: folder }), /--data is missing/);
+  await assert.rejects(
+    call(commands.bench as never, { model: folder, data: texts, newTokens: 9, out }),
+    /newTokens 6, not 9/,
+  );
 });
 
 test('a target learns, at a length whose attention weights are computed twice too', async () => {

@@ -15,10 +15,22 @@ export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }
 
+/** A prompt in a cache, to be continued several times. */
+export interface Prefix {
+  readonly prompt: readonly number[];
+  readonly cache: KvCache;
+  /** Of the prompt's last block. */
+  readonly result: DecodeResult;
+  readonly milliseconds: number;
+  dispose(): Promise<void>;
+}
+
 export interface DecodeOptions extends SamplingOptions {
   readonly target: CachedDecoder;
   readonly drafter: Drafter;
   readonly prompt: readonly number[];
+  /** The prompt as `prepare` left it: not computed again, and left as it was. */
+  readonly prefix?: Prefix;
   readonly maxNewTokens: number;
   /** Tokens that end the text; the one that comes is emitted, nothing after it. */
   readonly endTokens?: readonly number[];
@@ -55,7 +67,11 @@ export interface Summary {
 }
 
 /** Throws a DecodeError or RangeError before anything is computed. */
-function check({ target, prompt, maxNewTokens }: DecodeOptions): void {
+function check({
+  target,
+  prompt,
+  maxNewTokens,
+}: Pick<DecodeOptions, 'target' | 'prompt' | 'maxNewTokens'>): void {
   const { maxPositions, vocabSize } = target.config;
   if (prompt.length === 0) throw new DecodeError('the prompt is empty: 0 tokens, expected 1 or more');
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
@@ -85,28 +101,51 @@ class GrowingText implements Text {
   }
 }
 
+/** Computes a prompt, with room for `maxNewTokens` behind it. Throws as `decode` does. */
+export async function prepare(
+  options: Pick<DecodeOptions, 'target' | 'prompt' | 'maxNewTokens' | 'signal' | 'onPrefill'>,
+): Promise<Prefix> {
+  check(options);
+  const { target, prompt, maxNewTokens, signal, onPrefill } = options;
+  const cache = await target.createCache(prompt.length + maxNewTokens);
+  try {
+    const started = performance.now();
+    const progress = onPrefill && { onProgress: onPrefill };
+    const result = await target.prefill(cache, prompt, { signal, ...progress });
+    return {
+      prompt,
+      cache,
+      result,
+      milliseconds: performance.now() - started,
+      async dispose() {
+        result[Symbol.dispose]();
+        await cache.dispose();
+      },
+    };
+  } catch (error) {
+    await cache.dispose();
+    throw error;
+  }
+}
+
 /** Yields what each call of the target emits; returns how it went. Throws what `signal` was aborted with. */
 export async function* decode(options: DecodeOptions): AsyncGenerator<Round, Summary, undefined> {
   check(options);
-  const { target, drafter, prompt, maxNewTokens, endTokens = [], signal, onPrefill } = options;
+  const { target, drafter, prompt, maxNewTokens, endTokens = [], signal } = options;
   const sampler = createSampler(options);
   const ends = new Set(endTokens);
   const capacity = prompt.length + maxNewTokens;
-  const cache = await target.createCache(capacity);
+  if (options.prefix && (options.prefix.prompt !== prompt || options.prefix.cache.capacity < capacity))
+    throw new DecodeError(`a prefix of another prompt, or with less room than ${maxNewTokens} tokens`);
+  const prefix = options.prefix ?? (await prepare(options));
+  const { cache } = prefix;
   let session: DraftSession | undefined;
   try {
-    const started = performance.now();
     const text = new GrowingText(prompt, cache, capacity);
-    const prefill = await target.prefill(cache, prompt, {
-      signal,
-      ...(onPrefill && { onProgress: onPrefill }),
-    });
-    const first = await chooser(prefill, sampler, (_) => prompt.length)(0);
-    prefill[Symbol.dispose]();
+    const first = await chooser(prefix.result, sampler, (_) => prompt.length)(0);
     text.tokens.push(first);
     session = await drafter.start(text);
     const begun = performance.now();
-    const prefillMs = begun - started;
     const counts = {
       forwards: 1,
       draftMs: 0,
@@ -119,7 +158,7 @@ export async function* decode(options: DecodeOptions): AsyncGenerator<Round, Sum
       reason,
       tokens: emitted(),
       tau: emitted() / counts.forwards,
-      prefillMs,
+      prefillMs: prefix.milliseconds,
       decodeMs: performance.now() - begun,
       ...counts,
     });
@@ -145,7 +184,8 @@ export async function* decode(options: DecodeOptions): AsyncGenerator<Round, Sum
     return summary(ends.has(text.tokens.at(-1)!) ? 'end token' : 'length');
   } finally {
     await session?.dispose();
-    await cache.dispose();
+    if (options.prefix) await cache.truncate(prompt.length);
+    else await prefix.dispose();
   }
 }
 
