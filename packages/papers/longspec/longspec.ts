@@ -78,7 +78,8 @@ class LongSpecSession implements DraftSession {
   readonly #owners: Owner[];
   /** Tokens of the text whose keys the ring has, counted from the beginning. */
   #known: number;
-  #tree: TokenTree = { tokens: [], parents: [] };
+  /** All writes to the ring so far. */
+  #written: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LongSpecOptions, graphs: Graphs, shape: TreeShape, text: Text, ring: KvCache) {
     this.#options = options;
@@ -148,8 +149,7 @@ class LongSpecSession implements DraftSession {
         return tokens.length - 1;
       });
     }
-    this.#tree = { tokens, parents };
-    return this.#tree;
+    return { tokens, parents };
   }
 
   /** The root, and before it what was accepted without having been run. */
@@ -227,12 +227,15 @@ class LongSpecSession implements DraftSession {
     const places = rows.map((row, i) =>
       this.#place(nodes ? { node: nodes[i]! } : { position: row.position }),
     );
-    await this.#ring.write({
+    // the device does things in order: the next call need not wait to be sent until this is done
+    const written = this.#ring.write({
       keys: result.keys,
       values: result.values,
       rows: rows.map((_, i) => i),
       places,
     });
+    this.#written = Promise.all([this.#written, written]);
+    this.#written.catch(() => undefined); // whoever awaits it hears of it
     result.keys.dispose();
     result.values.dispose();
     if (!nodes) this.#known = rows.at(-1)!.position + 1;
@@ -255,6 +258,8 @@ class LongSpecSession implements DraftSession {
 
   /** Accepted nodes become tokens of the text where they stand; others and what leaves the window make room. */
   async accept({ path }: Accepted): Promise<void> {
+    await this.#written;
+    this.#written = Promise.resolve();
     const root = this.#text.tokens.length - 1;
     const first = root - path.length;
     const positions = new Map(path.map((node, i) => [node, first + i]));
