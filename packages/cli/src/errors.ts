@@ -15,14 +15,18 @@ export class Interruption extends Error {
 /** Errors of the libraries that speak of the user's files and devices rather than of a fault in a program. */
 const aboutTheInput = new Set([
   'AdapterError',
+  'ChatTemplateError',
   'CheckpointError',
+  'ConfigError',
   'CrowdError',
   'DataError',
   'DatasetError',
+  'DecodeError',
   'DeviceError',
   'DivergedError',
   'ImageError',
   'ModelFileError',
+  'ModelFolderError',
   'NameMismatchError',
   'SafetensorsError',
   'TorchFileError',

@@ -15,12 +15,14 @@ export interface Streams {
 /** Words for a person, or under `json` the result alone, so that stdout can be piped into a program. */
 export function createOutput({ stdout, stderr }: Streams, json: boolean): Output & { finish(): void } {
   const bars = createBars(stderr);
-  const forPerson = (text: string) => {
-    if (!json) bars.aside(() => stdout.write(`${text}\n`));
+  const write = (text: string) => {
+    if (!json) bars.aside(() => stdout.write(text));
   };
+  const forPerson = (text: string) => write(`${text}\n`);
   let answered = false;
   return {
     print: forPerson,
+    write,
     table: (header, rows) => forPerson(renderTable(header, rows)),
     result(value) {
       if (answered) throw new Error('a command has one result');

@@ -7,6 +7,7 @@ import type { Entry, Group } from './program.ts';
 export const registry: Registry = {
   '3dmotformer': async () => (await import('@working-papers/3dmotformer/commands')).commands,
   agd: async () => (await import('@working-papers/agd/commands')).commands,
+  longspec: async () => (await import('@working-papers/longspec/commands')).commands,
   'jei-dnn': async () => (await import('@working-papers/jei-dnn/commands')).commands,
 };
 

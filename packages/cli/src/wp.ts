@@ -4,6 +4,7 @@ import { data } from './commands/data.ts';
 import { evaluation } from './commands/eval.ts';
 import { listCommand } from './commands/list.ts';
 import { serve } from './commands/serve.ts';
+import { serveModel } from './commands/serve-model.ts';
 import { type Registry, sharedTrainings, verbGroup } from './papers.ts';
 import type { Group, Node } from './program.ts';
 
@@ -32,6 +33,7 @@ export function wp(editions: readonly [Edition, ...Edition[]], registry: Registr
       word('eval', evaluation),
       word('data', data),
       word('serve', serve),
+      word('serve-model', serveModel),
     ],
   };
 }

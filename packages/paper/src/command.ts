@@ -74,6 +74,8 @@ export interface Progress {
 export interface Output {
   /** A line for a person. */
   print(line: string): void;
+  /** Text for a person as it comes, without an end of line. */
+  write(text: string): void;
   /** Rows for a person; numbers stand right. */
   table(header: readonly string[], rows: readonly (readonly Cell[])[]): void;
   /** The answer for a program, once a command: what `--json` prints. Typed arrays become arrays. */

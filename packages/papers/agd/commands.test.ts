@@ -56,6 +56,7 @@ async function call(command: Command, given: object = {}): Promise<Answer> {
   let [rows, result]: [Answer['rows'], unknown] = [[], undefined];
   const output: Output = {
     print() {},
+    write() {},
     table: (_, given) => {
       rows = given;
     },

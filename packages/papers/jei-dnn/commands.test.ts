@@ -44,6 +44,7 @@ async function call(command: Command, positionals: string[], given: object = {})
   let [rows, result]: [Answer['rows'], unknown] = [[], undefined];
   const output: Output = {
     print() {},
+    write() {},
     table: (_, given) => {
       rows = given;
     },

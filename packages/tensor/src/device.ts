@@ -8,6 +8,7 @@ import type { NdArray } from './array.ts';
 import { reorderProbe } from './blocked.ts';
 import { DeviceError } from './device-error.ts';
 import { evaluateDim, type Shape, showShape } from './dims.ts';
+import { type CacheView, isCacheView } from './kv-cache.ts';
 import { lower, type Model } from './lower.ts';
 import type { Provider } from './operator.ts';
 import { DeviceArray, Resident, refuseUnknownSize } from './resident.ts';
@@ -138,7 +139,14 @@ export class Device {
     try {
       const about = { outputs: ['y'], kept: [], binding: undefined, profile: undefined };
       await this.request({ kind: 'session', session, model, ...about }, [model.buffer]);
-      const { y } = await this.request({ kind: 'run', session, feeds: { x }, resident: {}, keep: {} });
+      const { y } = await this.request({
+        kind: 'run',
+        session,
+        feeds: { x },
+        resident: {},
+        cached: {},
+        keep: {},
+      });
       // the second position of the first channel lies behind the first positions of the block's channels
       const block = Array.from(y!.data, Number).indexOf(1);
       if (block > 1) this.#channelBlock = block;
@@ -245,10 +253,16 @@ export class Device {
       const free = checkInputs(symbolsInOrder, arrays);
       const feeds: Record<string, NdArray> = {};
       const resident: Record<string, number> = {};
+      const cached: Record<string, { cache: number; part: CacheView['part']; layer: number }> = {};
       symbolsInOrder.forEach((symbol, i) => {
         const { name } = symbol.source as { name: string };
         const array = arrays[i]!;
-        if (array instanceof DeviceArray) {
+        if (isCacheView(array)) {
+          const { cache, part, layer } = array;
+          if (cache.device !== this) throw new DeviceError(`argument ${i} lies on another device`);
+          if (cache.disposed) throw new DeviceError(`argument ${i} is of a cache that was disposed of`);
+          if (model.inputs.has(name)) cached[name] = { cache: cache.key, part, layer };
+        } else if (array instanceof DeviceArray) {
           if (array.device !== this)
             throw new DeviceError(`argument ${i} lies on another device: read it first`);
           if (array.disposed) throw new DeviceError(`argument ${i} was disposed of`);
@@ -256,7 +270,7 @@ export class Device {
         } else if (model.inputs.has(name)) feeds[name] = array;
       });
       const keep = Object.fromEntries(kept.map((output) => [output, this.newKey()]));
-      const reply = await this.request({ kind: 'run', session, feeds, resident, keep });
+      const reply = await this.request({ kind: 'run', session, feeds, resident, cached, keep });
       let at = 0;
       return mapTree<Tensor | Resident, NdArray | DeviceArray>(step.outputs as Tree, ({ dtype, shape }) => {
         const output = outputs[at++]!;
@@ -299,11 +313,14 @@ function symbols(specs: readonly unknown[]): readonly Tree[] {
   ) as readonly Tree[];
 }
 
+/** What a compiled function takes for a tensor. */
+type Argument = NdArray | DeviceArray | CacheView;
+
 /** Arrays in the order of the traced symbols, also where an object names its arrays in another order. */
-function argumentsInOrder(inputs: readonly Tree[], trees: readonly unknown[]): (NdArray | DeviceArray)[] {
+function argumentsInOrder(inputs: readonly Tree[], trees: readonly unknown[]): Argument[] {
   return trees.flatMap((tree, i) => {
     try {
-      return flattenAs(inputs[i] ?? [], tree as Tree<NdArray | DeviceArray>);
+      return flattenAs(inputs[i] ?? [], tree as Tree<Argument>);
     } catch (error) {
       throw new DeviceError(`argument ${i}: ${(error as Error).message}`);
     }
@@ -314,10 +331,7 @@ function argumentsInOrder(inputs: readonly Tree[], trees: readonly unknown[]): (
  * Wrong arguments are refused here: a kernel's own message would name neither argument nor expectation. Returns the
  * values of the free dimensions.
  */
-function checkInputs(
-  wanted: readonly Tensor[],
-  given: readonly (NdArray | DeviceArray)[],
-): ReadonlyMap<string, number> {
+function checkInputs(wanted: readonly Tensor[], given: readonly Argument[]): ReadonlyMap<string, number> {
   if (wanted.length !== given.length) {
     throw new DeviceError(`${wanted.length} arrays are needed, ${given.length} were given`);
   }

@@ -21,6 +21,7 @@ export {
 export { DeviceError } from './device-error.ts';
 export type { Dim, Shape } from './dims.ts';
 export { type Jitted, jit } from './jit.ts';
+export { type CacheView, type CacheWrite, KvCache, type KvCacheOptions } from './kv-cache.ts';
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
 export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
@@ -29,8 +30,10 @@ export {
   mergeAttention,
   type PartialAttention,
   partialAttention,
+  recomputedAttention,
   scaledDotProductAttention,
 } from './ops/attention.ts';
+export { type CachedKeys, cachedAttention, type OwnKeys, type QueryCount } from './ops/cached-attention.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';
 export * from './ops/elementwise.ts';
@@ -41,6 +44,7 @@ export * from './ops/pool.ts';
 export * from './ops/random.ts';
 export { max, mean, min, sum, sumSquares, variance } from './ops/reduce.ts';
 export * from './ops/resize.ts';
+export { rotary } from './ops/rotary.ts';
 export {
   concat,
   expand,

@@ -1,6 +1,7 @@
 /** Values in nested arrays and objects, as functions take and return them. */
 
 import type { NdArray } from './array.ts';
+import type { CacheView } from './kv-cache.ts';
 import { type DeviceArray, Resident } from './resident.ts';
 import { Tensor } from './tensor.ts';
 
@@ -14,7 +15,9 @@ export type ArraysOf<T> = T extends Tensor
     : { [K in keyof T]: ArraysOf<T[K]> };
 
 /** The arrays that can be given for a tree of tensors. */
-export type ArgumentsOf<T> = T extends Tensor ? NdArray | DeviceArray : { [K in keyof T]: ArgumentsOf<T[K]> };
+export type ArgumentsOf<T> = T extends Tensor
+  ? NdArray | DeviceArray | CacheView
+  : { [K in keyof T]: ArgumentsOf<T[K]> };
 
 function isLeaf(value: unknown): boolean {
   return (

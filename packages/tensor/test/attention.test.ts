@@ -8,15 +8,19 @@ import {
   mergeAttention,
   ndarray,
   partialAttention,
+  recomputedAttention,
   scaledDotProductAttention,
   Tensor,
   TensorError,
   toNumbers,
 } from '../src/index.ts';
+import { forwardCases, gradientCases } from './cases/attention.ts';
 import { bools, type Case, type Input, normal } from './cases/case.ts';
-import { checkGradient, cpu, errorOf } from './check.ts';
+import { checkGradient, cpu, errorOf, runCases } from './check.ts';
 import { at, build } from './reference/dense.ts';
 import type { Dense } from './reference/registry.ts';
+
+runCases({ gradientCases, forwardCases });
 
 function dense({ shape, data }: Input): Dense {
   return { shape, data: Float64Array.from(data) };
@@ -272,4 +276,18 @@ test('shapes that do not fit are refused', () => {
     { mask: input([4, 4]) },
   );
   refuses([3, 8], [3, 8], [3, 8], /scaledDotProductAttention \[3,8\] x \[3,8\] x \[3,8\]: needs q/);
+});
+
+test('weights computed again give the values and gradients of weights that were kept', async () => {
+  for (const t of lengths) {
+    const inputs = qkv({ n: 1, h: 4, kv: 2, t });
+    const both = (attend: (q: Tensor, k: Tensor, v: Tensor) => Tensor) =>
+      run((q, k, v) => {
+        const y = attend(q!, k!, v!);
+        return [y, ...gradients(y.mul(y).mul(y.sin()).sum(), [q!, k!, v!])];
+      }, inputs);
+    const kept = await both((q, k, v) => scaledDotProductAttention(q, k, v, { causal: true }));
+    const again = await both((q, k, v) => recomputedAttention(q, k, v));
+    for (const [i, value] of again.entries()) close(value, kept[i]!, 1e-4);
+  }
 });

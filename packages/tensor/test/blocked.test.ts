@@ -89,7 +89,7 @@ async function lossAndGradients(layout: 'blocked' | 'plain'): Promise<number[][]
   const about = { kept: [], binding: undefined, profile: undefined };
   await device.request({ kind: 'session', session, model: bytes, outputs, ...about });
   const feeds = Object.fromEntries(names.map((name, i) => [name, arrays[i]!]));
-  const reply = await device.request({ kind: 'run', session, feeds, resident: {}, keep: {} });
+  const reply = await device.request({ kind: 'run', session, feeds, resident: {}, cached: {}, keep: {} });
   await device.request({ kind: 'release', session });
   return outputs.map((name) => [...toNumbers(reply[name]!)]);
 }

@@ -45,7 +45,8 @@ async function growth(width: number): Promise<{ grown: number; model: number }> 
     profile: undefined,
   });
   const x = ndarray(new Float32Array(32).fill(1), [2, 16]);
-  const step = () => host.handle({ kind: 'run', session: 1, feeds: { x }, resident: {}, keep: {} });
+  const step = () =>
+    host.handle({ kind: 'run', session: 1, feeds: { x }, resident: {}, cached: {}, keep: {} });
   for (let i = 0; i < 3; i++) await step(); // the second set of buffers is made by the first step
   const used = (): number => {
     const { heapUsed, external, arrayBuffers } = process.memoryUsage();

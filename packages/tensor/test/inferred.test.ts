@@ -293,6 +293,17 @@ const recipes: { readonly [name: string]: fc.Arbitrary<Recipe> } = {
       },
     };
   }),
+  recomputed: fc.tuple(positive, positive, positive).map(([time, more, dim]) => ({
+    inputs: [spec([4, time, dim]), spec([2, time + more, dim]), spec([2, time + more, dim])],
+    f: (q, k, v) => t.recomputedAttention(q!, k!, v!),
+  })),
+  rotary: fc.tuple(shape(1, 2, positive), positive, positive).map(([batch, heads, half]) => {
+    const table = spec([batch.at(-1)!, half]);
+    return {
+      inputs: [spec([...batch, heads, 2 * half]), table, table],
+      f: (x, cos, sin) => t.rotary(x!, cos!, sin!),
+    };
+  }),
   topK: fc.tuple(shapeAndAxis(positive), fc.nat()).map(([{ s, axis, at }, seed]) => ({
     inputs: [spec(s)],
     f: (x) => {

@@ -7,7 +7,7 @@
 
 import { type NdArray, ndarray } from '../array.ts';
 import { broadcastShapes, type Dim, divDims, mulDims, type Shape, sameShape, subDims } from '../dims.ts';
-import { refuse } from '../operator.ts';
+import { apply, defineOperator, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { arange, constant } from './constant.ts';
 import { where } from './elementwise.ts';
@@ -77,6 +77,88 @@ export function mergeAttention(parts: readonly PartialAttention[]): PartialAtten
     .reduce((a, b) => a.add(b));
   return { output, logSumExp: total };
 }
+
+/**
+ * Causal `scaledDotProductAttention` whose weights are not kept for the gradient but computed again from the scores
+ * and each query's log Σ e^score (FlashAttention, Dao et al. 2022, arXiv 2205.14135, appendix B.4): memory grows with
+ * the length, not with its square. Needs fixed sizes.
+ */
+export function recomputedAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: Pick<AttentionOptions, 'scale'> = {},
+): Tensor {
+  const { scale = 1 / Math.sqrt(q.size(-1)) } = options;
+  const scaled = q.mul(scale);
+  const given = { causal: true, scale: 1 };
+  const { output, logSumExp } = attend(
+    scaled.stopGradient(),
+    k.stopGradient(),
+    v.stopGradient(),
+    given,
+    (scores) => {
+      const weights = scores.softmax(-1);
+      const largest = (x: Tensor) => x.max(-1);
+      return { weights, logSumExp: largest(scores).sub(largest(weights).log()) };
+    },
+  );
+  return apply(recomputedOperator, [output, logSumExp!, scaled, k, v], {});
+}
+
+/** Passes the first input on; the others are what its gradient is computed from. */
+const recomputedOperator = defineOperator({
+  name: 'recomputedAttention',
+  doc: 'Causal attention computed elsewhere, whose gradient computes its weights again (arXiv 2205.14135).',
+  infer: ([output]) => output!,
+  lower: (_, [output]) => output!,
+  grad: ([g], { inputs }) => {
+    const [output, logSumExp, q, k, v] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+    const [heads, queries] = [q.size(-3), q.size(-2)];
+    const [kvHeads, keys] = [k.size(-3), k.size(-2)];
+    const group = heads / kvHeads;
+    const batch = q.shape.slice(0, -3);
+    // what each query's gradient says of its output: Σ g · output
+    const along = g!.mul(output).sum(-1); // [..., heads, T]
+    const size = blockSize(queries);
+    const slopes: Tensor[] = [];
+    let gk: Tensor | undefined;
+    let gv: Tensor | undefined;
+    for (let start = 0; start < queries; start += size) {
+      const end = Math.min(start + size, queries);
+      const count = end - start;
+      const seen = keys - queries + end;
+      const stacked = (x: Tensor) =>
+        x.slice(-2, start, end).reshape([...batch, kvHeads, group * count, x.dim(-1)]);
+      const row = (x: Tensor) => x.slice(-1, start, end).reshape([...batch, kvHeads, 1, group * count]);
+      const [queriesHere, gHere] = [stacked(q), stacked(g!)];
+      const [keysHere, valuesHere] = [k.slice(-2, 0, seen), v.slice(-2, 0, seen)];
+      // keys before queries: other products than the forward ones, which would be taken for the same and kept
+      const wide = [...batch, kvHeads, seen, group, count];
+      const scores = keysHere.matmul(queriesHere.transpose()).reshape(wide);
+      const bias = constant(triangle(count, seen, q.dtype))
+        .transpose()
+        .unsqueeze(1); // [S, 1, block]
+      const weights = scores
+        .add(bias)
+        .reshape([...batch, kvHeads, seen, group * count])
+        .sub(row(logSumExp))
+        .exp();
+      const slope = weights.mul(valuesHere.matmul(gHere.transpose()).sub(row(along)));
+      const whole = (part: Tensor) => (seen === keys ? part : part.pad([[-2, 0, keys - seen]]));
+      const [toKeys, toValues] = [whole(slope.matmul(queriesHere)), whole(weights.matmul(gHere))];
+      gk = gk?.add(toKeys) ?? toKeys;
+      gv = gv?.add(toValues) ?? toValues;
+      slopes.push(
+        slope
+          .transpose()
+          .matmul(keysHere)
+          .reshape([...batch, heads, count, q.dim(-1)]),
+      );
+    }
+    return [undefined, undefined, concat(slopes, -2), gk, gv];
+  },
+});
 
 interface Weighted {
   readonly weights: Tensor;
@@ -155,9 +237,9 @@ function attend(
   return sums.length > 0 ? { output, logSumExp: concat(sums, -1) } : { output };
 }
 
-/** 128 queries a block: the least at which the products still run at full speed; at most 8 blocks or so. */
+/** 128 queries a block: the least at which the products still run at full speed; 8 blocks or so, but 1,024 at most. */
 function blockSize(queries: number): number {
-  return Math.max(128, Math.ceil(queries / 8));
+  return Math.min(1024, Math.max(128, Math.ceil(queries / 8)));
 }
 
 /** The queries of a group of heads stand below each other, so their keys are read once and never repeated. */

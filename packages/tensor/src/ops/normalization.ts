@@ -75,10 +75,56 @@ export function layerNorm(x: Tensor, scale?: Tensor, bias?: Tensor, epsilon = 1e
   return applyMany(layerNormOperator, [x, s, b], { epsilon })[0]!;
 }
 
+/** Outputs: the scaled x / √(mean x² + ε), and 1 / √(mean x² + ε) of each row, which the gradient reuses. */
+const rmsNormOperator = defineOperator<EpsilonAttributes>({
+  name: 'rmsNorm',
+  doc: 'x / √(mean x² + ε) · scale over the last axis (ONNX Runtime SimplifiedLayerNormalization).',
+  infer(inputs) {
+    const [x, scale] = inputs as [Tensor, Tensor];
+    if (!sameShape(scale.shape, [x.dim(-1)])) refuse('rmsNorm', inputs, `the scale must be [${x.dim(-1)}]`);
+    return [x, { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype }];
+  },
+  lower(onnx, [x, scale], { inputs, attributes: { epsilon } }) {
+    if (onnx.provider === 'cpu' || onnx.provider === 'wasm') {
+      const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
+      return onnx.emitMany('SimplifiedLayerNormalization', [x!, scale!], 2, attributes);
+    }
+    const squares = onnx.emit('Mul', [x!, x!]);
+    const mean = onnx.emit('ReduceMean', [squares, onnx.ints([-1])], { keepdims: { int: 1 } });
+    const shifted = onnx.emit('Add', [mean, onnx.scalar(epsilon, inputs[0]!.dtype)]);
+    const inverse = onnx.emit('Reciprocal', [onnx.emit('Sqrt', [shifted])]);
+    return [onnx.emit('Mul', [onnx.emit('Mul', [x!, inverse]), scale!]), inverse];
+  },
+  grad: ([g, gInverse], { inputs, outputs }) => {
+    const [x, scale] = inputs as [Tensor, Tensor];
+    const inverse = outputs[1]!;
+    const size = x.size(-1);
+    const normal = x.mul(inverse);
+    let gx: Tensor | undefined;
+    let gScale: Tensor | undefined;
+    if (g) {
+      const gn = g.mul(scale);
+      gx = gn.sub(normal.mul(gn.mul(normal).mean(-1, { keepDims: true }))).mul(inverse);
+      gScale = g.mul(normal).sum(Array.from({ length: x.rank - 1 }, (_, i) => i));
+    }
+    // d(1/r) / dx = −x / (D r³)
+    if (gInverse)
+      gx = addMaybe(
+        gx,
+        normal.mul(
+          gInverse
+            .mul(inverse)
+            .mul(inverse)
+            .mul(-1 / size),
+        ),
+      );
+    return [gx, gScale];
+  },
+});
+
 /** x / √(mean x² + ε) · scale over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467). */
 export function rmsNorm(x: Tensor, scale?: Tensor, epsilon = 1e-6): Tensor {
-  const normal = x.mul(x.mul(x).mean(-1, { keepDims: true }).add(epsilon).rsqrt());
-  return scale ? normal.mul(scale) : normal;
+  return applyMany(rmsNormOperator, [x, scale ?? ones([x.size(-1)], x.dtype)], { epsilon })[0]!;
 }
 
 /** Group normalisation of x [N, C, ...] with scale [C] and bias [C] (Wu and He 2018, arXiv 1803.08494). */

@@ -5,6 +5,7 @@
 
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
 import { allocate, type DType, type NdArray, sizeOf } from '../array.ts';
+import { type CachePart, KvBuffers, type KvShape } from './kv-buffers.ts';
 
 /** What the host needs of onnxruntime-node or onnxruntime-web. */
 export interface Ort {
@@ -38,13 +39,38 @@ export type Request =
       readonly feeds: { readonly [name: string]: NdArray };
       /** Further inputs: the stores in which earlier runs left them. */
       readonly resident: { readonly [input: string]: number };
+      /** Further inputs: parts of key/value caches. */
+      readonly cached: {
+        readonly [input: string]: {
+          readonly cache: number;
+          readonly part: CachePart;
+          readonly layer: number;
+        };
+      };
       /** The stores to make of the outputs that stay here. */
       readonly keep: { readonly [output: string]: number };
     }
   | { readonly kind: 'release'; readonly session: number }
   | { readonly kind: 'put'; readonly store: number; readonly values: { readonly [key: string]: NdArray } }
   | { readonly kind: 'get'; readonly store: number; readonly keys: readonly string[] }
-  | { readonly kind: 'drop'; readonly store: number };
+  | { readonly kind: 'drop'; readonly store: number }
+  | ({ readonly kind: 'cache'; readonly cache: number } & KvShape)
+  | {
+      readonly kind: 'cache write';
+      readonly cache: number;
+      readonly keys: number;
+      readonly values: number;
+      readonly rows: readonly number[];
+      readonly places: readonly number[];
+    }
+  | {
+      readonly kind: 'cache copy';
+      readonly cache: number;
+      readonly from: number;
+      readonly places: readonly number[];
+    }
+  | { readonly kind: 'cache truncate'; readonly cache: number; readonly length: number }
+  | { readonly kind: 'cache drop'; readonly cache: number };
 
 /** A result that stays is a store of this one entry. */
 export const residentKey = 'value';
@@ -84,6 +110,7 @@ export class Host {
   readonly #options: HostOptions;
   readonly #sessions = new Map<number, LoadedSession>();
   readonly #stores = new Map<number, Map<string, Slot>>();
+  readonly #caches = new Map<number, KvBuffers>();
 
   constructor(ort: Ort, options: HostOptions) {
     this.#ort = ort;
@@ -106,7 +133,29 @@ export class Host {
         for (const slot of this.#stores.get(request.store)?.values() ?? []) disposeSlot(slot);
         this.#stores.delete(request.store);
         return {};
+      case 'cache':
+        this.#caches.set(request.cache, new KvBuffers(request));
+        return {};
+      case 'cache write':
+        return this.#writeCache(request);
+      case 'cache copy':
+        this.#caches.get(request.cache)!.copy(this.#caches.get(request.from)!, request.places);
+        return {};
+      case 'cache truncate':
+        this.#caches.get(request.cache)!.truncate(request.length);
+        return {};
+      case 'cache drop':
+        this.#caches.delete(request.cache);
+        return {};
     }
+  }
+
+  async #writeCache(request: Extract<Request, { kind: 'cache write' }>): Promise<Reply> {
+    const rowsOf = async (store: number) =>
+      (await fromOrt(this.#stores.get(store)!.get(residentKey)!.current)).data as Float32Array;
+    const [keys, values] = [await rowsOf(request.keys), await rowsOf(request.values)];
+    this.#caches.get(request.cache)!.write(keys, values, request.rows, request.places);
+    return {};
   }
 
   async #load(request: Extract<Request, { kind: 'session' }>): Promise<Reply> {
@@ -149,6 +198,10 @@ export class Host {
     for (const [name, array] of Object.entries(request.feeds)) feeds[name] = this.#toOrt(array);
     for (const [name, store] of Object.entries(request.resident))
       feeds[name] = this.#stores.get(store)!.get(residentKey)!.current;
+    for (const [name, { cache, part, layer }] of Object.entries(request.cached)) {
+      const { data, dims } = this.#caches.get(cache)!.view(part, layer);
+      feeds[name] = new this.#ort.Tensor('float32', data, dims);
+    }
     const fetches: Record<string, OrtTensor | null> = {};
     for (const name of loaded.outputs) fetches[name] = null;
     const { binding } = loaded;

@@ -1,6 +1,7 @@
 /** All families of operator checks. A new family is a line here and one in `reference/index.ts`. */
 
 import * as activation from './activation.ts';
+import * as attention from './attention.ts';
 import type { Cases } from './case.ts';
 import * as conv from './conv.ts';
 import * as elementwise from './elementwise.ts';
@@ -11,6 +12,7 @@ import * as pool from './pool.ts';
 import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as resize from './resize.ts';
+import * as rotary from './rotary.ts';
 import * as shape from './shape.ts';
 import * as softmax from './softmax.ts';
 
@@ -21,6 +23,7 @@ interface Family {
 
 export const families: { readonly [name: string]: Family } = {
   activation,
+  attention,
   conv,
   elementwise,
   indexing,
@@ -30,6 +33,7 @@ export const families: { readonly [name: string]: Family } = {
   random,
   reduce,
   resize,
+  rotary,
   shape,
   softmax,
 };

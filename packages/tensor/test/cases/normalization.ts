@@ -45,14 +45,16 @@ export const gradientCases: Cases = {
       secondOrder: true,
     },
   ],
-  rsqrt: [
+  rmsNorm: [
     {
-      name: 'rmsNorm',
+      name: 'scale',
       f: (x, s) => rmsNorm(x!, s!),
       inputs: [normal([2, 4], 1), normal([4], 2)],
       secondOrder: true,
     },
-    { name: 'rmsNorm, no scale', f: (x) => rmsNorm(x!, undefined, 1e-3), inputs: [normal([2, 2, 3], 1)] },
+    { name: 'no scale', f: (x) => rmsNorm(x!, undefined, 1e-3), inputs: [normal([2, 2, 3], 1)] },
+    { name: 'vector', f: (x, s) => rmsNorm(x!, s!), inputs: [normal([6], 1), normal([6], 2)] },
+    { name: 'no rows', f: (x, s) => rmsNorm(x!, s!), inputs: [normal([0, 3], 1), normal([3], 2)] },
   ],
   batchNorm: [
     {

@@ -1,6 +1,7 @@
 /** Every family's evaluators. Gradients use operators of other families, so all are there at once. */
 
 import './activation.ts';
+import './attention.ts';
 import './conv.ts';
 import './elementwise.ts';
 import './indexing.ts';
@@ -10,5 +11,6 @@ import './pool.ts';
 import './random.ts';
 import './reduce.ts';
 import './resize.ts';
+import './rotary.ts';
 import './shape.ts';
 import './softmax.ts';

@@ -22,6 +22,21 @@ register('layerNorm', ([x, scale, bias], attributes): Dense[] => {
   return [y, mean, inverse];
 });
 
+register('rmsNorm', ([x, scale], attributes): Dense[] => {
+  const size = x!.shape.at(-1)!;
+  const inverse = build([...x!.shape.slice(0, -1), 1], (_, row) => {
+    const squares = x!.data
+      .subarray(row * size, (row + 1) * size)
+      .reduce((sum, value) => sum + value ** 2, 0);
+    return 1 / Math.sqrt(squares / size + (attributes.epsilon as number));
+  });
+  const y = build(
+    x!.shape,
+    (index, at) => x!.data[at]! * inverse.data[Math.floor(at / size)]! * scale!.data[index.at(-1)!]!,
+  );
+  return [y, inverse];
+});
+
 function normalized(
   x: Dense,
   scale: Dense,

@@ -1,0 +1,241 @@
+/**
+ * A decoder on a device, with its cache: one compiled graph takes blocks of a prompt, single tokens and trees of
+ * tokens alike, since how many there are and how much the cache holds are free dimensions.
+ */
+
+import type { Weights } from '@working-papers/nn/module';
+import {
+  argMax,
+  cachedAttention,
+  type Device,
+  type DeviceArray,
+  gather,
+  KvCache,
+  keepOnDevice,
+  type NdArray,
+  ndarray,
+  type QueryCount,
+  rotary,
+  stack,
+  type Tensor,
+  toNumbers,
+} from '@working-papers/tensor';
+import type { DecoderConfig } from './config.ts';
+import type { Decoder } from './decoder.ts';
+import { Fused } from './fused.ts';
+import { ropeTables } from './rope.ts';
+
+/** Rows of a chunk of the cache. */
+export const cacheChunk = 512;
+
+/** Added to the score of what a query may not see. */
+export const unseen = -1e30;
+
+export interface DecodeStep {
+  readonly tokens: ArrayLike<number>;
+  /** Of each token; default: those after what the cache holds. */
+  readonly positions?: ArrayLike<number>;
+  /** Which tokens see which of the others, [T, T]: see `visibility`. Default: causal. */
+  readonly bias?: NdArray;
+  /** The tokens whose next one is asked for; default the last. */
+  readonly read?: readonly number[];
+}
+
+export interface DecodeResult extends Disposable {
+  /** The likeliest next token, for each token asked for. */
+  readonly best: readonly number[];
+  /** [R, V], on the device until it is read. */
+  readonly logits: DeviceArray;
+  /** Of the tokens, [L, T, Hkv, dh], for `KvCache.append`. */
+  readonly keys: DeviceArray;
+  readonly values: DeviceArray;
+}
+
+export interface PrefillOptions {
+  /** Tokens of a block; default 256. */
+  readonly block?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface CachedDecoder {
+  readonly device: Device;
+  readonly config: DecoderConfig;
+  /** An empty cache for at most `capacity` tokens, of all layers. */
+  createCache(capacity: number): Promise<KvCache>;
+  /** Computes tokens that follow what the cache holds. The cache stays as it is. */
+  step(cache: KvCache, step: DecodeStep): Promise<DecodeResult>;
+  /** Puts tokens into the cache; resolves to the result of the last block, whose last token is asked for. */
+  prefill(cache: KvCache, tokens: ArrayLike<number>, options?: PrefillOptions): Promise<DecodeResult>;
+  dispose(): Promise<void>;
+}
+
+/** The bias [S, T] in which token t sees token s where `sees(t, s)` says so. */
+export function visibility(
+  keys: number,
+  queries: number,
+  sees: (query: number, key: number) => boolean,
+): NdArray {
+  const data = new Float32Array(keys * queries);
+  for (let key = 0; key < keys; key++)
+    for (let query = 0; query < queries; query++) if (!sees(query, key)) data[key * queries + query] = unseen;
+  return ndarray(data, [keys, queries]);
+}
+
+/** What a compiled function reads of a layer's cache. */
+export function cacheSpec({ numKvHeads, headDim }: DecoderConfig, chunk = cacheChunk) {
+  return {
+    keys: { shape: ['chunks', numKvHeads, chunk, headDim + 1] },
+    values: { shape: ['chunks', numKvHeads, headDim, chunk] },
+  } as const;
+}
+
+interface Traced {
+  readonly tokens: Tensor;
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  readonly bias: Tensor;
+  readonly read: Tensor;
+}
+
+type CacheTensors = readonly { readonly keys: Tensor; readonly values: Tensor }[];
+
+/** Rows (tokens × heads of a group) up to which the cache is the left operand of the products. */
+const fewRows = 16;
+
+/** Bytes of weights up to which many tokens have a graph of their own, which holds the weights a second time. */
+const smallModel = 2 ** 30;
+
+/** The decoder as a graph: T tokens after a cache → logits of those asked for, and the tokens' keys and values. */
+function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors, queries: QueryCount) {
+  const { numHeads, numKvHeads, headDim } = model.config;
+  const { tokens, cos, sin, bias, read } = inputs;
+  const time = tokens.dim(0);
+  const own: { readonly keys: Tensor; readonly values: Tensor }[] = [];
+  let x = model.model.embedTokens.forward(tokens); // (T, D)
+  model.model.layers.forEach(({ selfAttn, mlp, inputLayernorm, postAttentionLayernorm }, i) => {
+    const { qProj, kProj, vProj, oProj } = selfAttn;
+    const heads = fused
+      .forward(inputLayernorm.forward(x), [qProj, kProj, vProj])
+      .reshape([time, numHeads + 2 * numKvHeads, headDim]);
+    const turned = rotary(heads.slice(1, 0, numHeads + numKvHeads), cos, sin);
+    const q = turned.slice(1, 0, numHeads);
+    const keys = turned.slice(1, numHeads); // (T, Hkv, dh)
+    const values = heads.slice(1, numHeads + numKvHeads);
+    own.push({ keys, values });
+    x = x.add(oProj.forward(cachedAttention(q, cache[i]!, { keys, values, bias }, queries)));
+    const [gate, up] = fused
+      .forward(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj])
+      .split(2, -1) as [Tensor, Tensor];
+    x = x.add(mlp.downProj.forward(gate.silu().mul(up)));
+  });
+  const logits = model.logits(model.model.norm.forward(gather(x, read))); // (R, V)
+  return {
+    best: argMax(logits, -1),
+    logits: keepOnDevice(logits),
+    keys: keepOnDevice(stack(own.map(({ keys }) => keys))), // (L, T, Hkv, dh)
+    values: keepOnDevice(stack(own.map(({ values }) => values))),
+  };
+}
+
+export interface CachedDecoderOptions {
+  readonly device: Device;
+  readonly model: Decoder;
+  readonly weights: Weights;
+}
+
+function compile({ device, model, weights }: CachedDecoderOptions, queries: QueryCount) {
+  const { config } = model;
+  const fused = new Fused(weights);
+  const half = config.headDim / 2;
+  return device.compile((inputs, cache) => trace(model, fused, inputs, cache, queries), {
+    inputs: [
+      {
+        tokens: { shape: ['tokens'], dtype: 'int32' },
+        cos: { shape: ['tokens', half] },
+        sin: { shape: ['tokens', half] },
+        bias: { shape: ['tokens', 'tokens'] },
+        read: { shape: ['read'], dtype: 'int32' },
+      },
+      Array.from({ length: config.numLayers }, () => cacheSpec(config)),
+    ] as const,
+    weights: fused.weights,
+    name: 'decoder',
+  });
+}
+
+/** Compiles the decoder; its weights become part of the graph. */
+export async function openCachedDecoder(options: CachedDecoderOptions): Promise<CachedDecoder> {
+  const { device, model, weights } = options;
+  const { config } = model;
+  const bytes = [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const few = await compile(options, 'few');
+  const many = bytes <= smallModel ? await compile(options, 'many') : few;
+  const causal = new Map<number, NdArray>();
+  const causalBias = (count: number): NdArray => {
+    const known = causal.get(count) ?? visibility(count, count, (query, key) => key <= query);
+    causal.set(count, known);
+    return known;
+  };
+
+  const step = async (cache: KvCache, given: DecodeStep): Promise<DecodeResult> => {
+    const { tokens, read = [tokens.length - 1] } = given;
+    const count = tokens.length;
+    const positions = given.positions ?? Array.from({ length: count }, (_, i) => cache.length + i);
+    const { cos, sin } = ropeTables(config.rope, positions);
+    const inputs = {
+      tokens: ndarray(tokens, [count], 'int32'),
+      cos,
+      sin,
+      bias: given.bias ?? causalBias(count),
+      read: ndarray(read, [read.length], 'int32'),
+    };
+    const views = Array.from({ length: config.numLayers }, (_, layer) => cache.view(layer));
+    const run = (count * config.numHeads) / config.numKvHeads <= fewRows ? few : many;
+    const { best, logits, keys, values } = await run(inputs, views);
+    return {
+      best: toNumbers(best),
+      logits,
+      keys,
+      values,
+      [Symbol.dispose]() {
+        for (const array of [logits, keys, values]) array.dispose();
+      },
+    };
+  };
+
+  return {
+    device,
+    config,
+    createCache: (capacity) =>
+      KvCache.create(device, {
+        layers: config.numLayers,
+        kvHeads: config.numKvHeads,
+        headDim: config.headDim,
+        capacity: Math.ceil(capacity / cacheChunk) * cacheChunk,
+        chunk: cacheChunk,
+      }),
+    step,
+    async prefill(cache, tokens, { block = 256, signal, onProgress } = {}) {
+      if (tokens.length === 0) throw new RangeError('prefill: the prompt has no tokens');
+      const list = Array.from(tokens);
+      for (let at = 0; ; at += block) {
+        signal?.throwIfAborted();
+        const part = list.slice(at, at + block);
+        const result = await step(cache, { tokens: part });
+        await cache.append(
+          result.keys,
+          result.values,
+          part.map((_, i) => i),
+        );
+        onProgress?.(at + part.length);
+        if (at + block >= list.length) return result;
+        result[Symbol.dispose]();
+      }
+    },
+    async dispose() {
+      await few.dispose();
+      await many.dispose();
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/** The experiment: every way of guessing ahead on the same prompts, one after the other, against vanilla decoding. */
+
+import type { CachedDecoder } from '@working-papers/models/decoder/cached-decoder';
+import { Random } from '@working-papers/nn/random';
+import { toNumbers } from '@working-papers/tensor';
+import { decode, type Prefix, prepare, type Summary } from './decode.ts';
+import type { Drafter } from './drafter.ts';
+import type { DecodingResult } from './results.ts';
+
+/** Where prompts come from, by what kind of text they are. */
+export interface BenchText {
+  readonly name: string;
+  /** Tokens of its documents. */
+  readonly documents: readonly Int32Array[];
+}
+
+/** The prompt of a context's length that a number draws: the token `begin`, then a window of a document. */
+export function benchPrompt(
+  text: BenchText,
+  context: number,
+  number: number,
+  begin: number,
+): number[] | undefined {
+  const long = text.documents.filter((tokens) => tokens.length >= context);
+  if (long.length === 0) return undefined;
+  const random = new Random(7).fork(text.name).fork(context).fork(number);
+  const tokens = long[number % long.length]!;
+  const start = random.integer(tokens.length - context + 2);
+  return [begin, ...tokens.subarray(start, start + context - 1)];
+}
+
+/** Lines of a log of our own making: text that repeats itself, with numbers that do not. */
+export function logText(lines: number, seed: number): string {
+  const random = new Random(seed).fork('log');
+  const pick = (words: readonly string[]) => words[random.integer(words.length)]!;
+  return Array.from({ length: lines }, (_, i) => {
+    const time = new Date(Date.UTC(2026, 0, 1) + i * 1700).toISOString();
+    const level = pick(['INFO', 'INFO', 'INFO', 'WARN', 'ERROR']);
+    const service = pick(['harbour', 'lighthouse', 'ferry', 'warehouse']);
+    const event = pick([
+      `request finished path=/v1/${service} status=${pick(['200', '200', '404', '500'])} ms=${random.integer(900)}`,
+      `connection opened peer=10.0.${random.integer(9)}.${random.integer(99)}`,
+      'connection closed by peer',
+      `retrying in ${random.integer(30)} seconds, attempt ${1 + random.integer(5)} of 5`,
+    ]);
+    return `${time} ${level} ${service}: ${event}\n`;
+  }).join('');
+}
+
+export interface BenchCase {
+  readonly text: string;
+  readonly context: number;
+  readonly temperature: number;
+  readonly prompt: number;
+}
+
+export interface BenchOptions {
+  readonly target: CachedDecoder;
+  /** Vanilla first: the others are compared with it. */
+  readonly drafters: readonly Drafter[];
+  readonly newTokens: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** All methods on one prompt, in an order that changes from prompt to prompt. */
+export async function measureCase(
+  { target, drafters, newTokens, signal }: BenchOptions,
+  about: BenchCase,
+  prompt: readonly number[],
+): Promise<DecodingResult[]> {
+  const prefix = await prepare({ target, prompt, maxNewTokens: newTokens, signal });
+  try {
+    const shift = about.prompt % drafters.length;
+    const order = [...drafters.slice(shift), ...drafters.slice(0, shift)];
+    const runs = new Map<string, { tokens: readonly number[]; summary: Summary }>();
+    for (const drafter of order) {
+      const options = { target, drafter, prompt, prefix, maxNewTokens: newTokens, signal };
+      runs.set(
+        drafter.name,
+        await run({ ...options, temperature: about.temperature, seed: 1 + about.prompt }),
+      );
+    }
+    const plain = runs.get(drafters[0]!.name)!;
+    const results: DecodingResult[] = [];
+    for (const { name } of drafters) {
+      const { tokens, summary } = runs.get(name)!;
+      const { forwards, prefillMs, decodeMs, draftMs, verifyMs, proposed, accepted } = summary;
+      const at = tokens.findIndex((token, i) => token !== plain.tokens[i]);
+      results.push({
+        method: name,
+        ...about,
+        tokens: tokens.length,
+        ...{ forwards, prefillMs, decodeMs, draftMs, verifyMs, proposed, accepted },
+        distinct: distinctNgrams(tokens, 4),
+        ...(at >= 0 && { differs: { at, gap: await gapAt(target, prefix, tokens.slice(0, at)) } }),
+      });
+    }
+    return results;
+  } finally {
+    await prefix.dispose();
+  }
+}
+
+async function run(options: Parameters<typeof decode>[0]) {
+  const decoding = decode(options);
+  const tokens: number[] = [];
+  for (;;) {
+    const { value, done } = await decoding.next();
+    if (done) return { tokens, summary: value };
+    tokens.push(...value.tokens);
+  }
+}
+
+/** The two largest logits' difference after the prompt and the given tokens. */
+async function gapAt(
+  target: CachedDecoder,
+  { prompt, cache, result }: Prefix,
+  tokens: readonly number[],
+): Promise<number> {
+  const gap = (logits: readonly number[]) => {
+    const [first, second] = logits.toSorted((a, b) => b - a) as [number, number];
+    return first - second;
+  };
+  if (tokens.length === 0) return gap(toNumbers(await result.logits.read()));
+  using after = await target.step(cache, { tokens });
+  const found = gap(toNumbers(await after.logits.read()));
+  await cache.truncate(prompt.length);
+  return found;
+}
+
+/** Different n-grams among all of them; 1 for a text shorter than that. */
+export function distinctNgrams(tokens: readonly number[], n: number): number {
+  const all = Array.from({ length: Math.max(0, tokens.length - n + 1) }, (_, i) =>
+    tokens.slice(i, i + n).join(),
+  );
+  return all.length === 0 ? 1 : new Set(all).size / all.length;
+}

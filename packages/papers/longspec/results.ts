@@ -1,0 +1,47 @@
+/** The shape of `results.json`. */
+
+import type { Report } from '@working-papers/edition';
+import type { RunManifest } from '@working-papers/paper/manifest';
+
+/** One text decoded by one method. */
+export interface DecodingResult {
+  readonly method: string;
+  /** `prose`, held out from training, or `log`, which repeats itself. */
+  readonly text: string;
+  readonly context: number;
+  readonly temperature: number;
+  readonly prompt: number;
+  readonly tokens: number;
+  readonly forwards: number;
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+  readonly draftMs: number;
+  readonly verifyMs: number;
+  /** Nodes proposed and accepted at each depth from 1 on. */
+  readonly proposed: readonly number[];
+  readonly accepted: readonly number[];
+  /** Different 4-grams among all: a model in a loop has few. */
+  readonly distinct: number;
+  /** The first token that vanilla has not, and how far apart the two likeliest were there; absent when all agree. */
+  readonly differs?: { readonly at: number; readonly gap: number };
+}
+
+export interface Settings {
+  readonly model: string;
+  readonly contexts: readonly number[];
+  readonly temperatures: readonly number[];
+  readonly prompts: number;
+  readonly newTokens: number;
+  readonly methods: readonly string[];
+  readonly quick: boolean;
+}
+
+export interface Measured extends RunManifest {
+  readonly settings: Settings;
+  readonly decodings: readonly DecodingResult[];
+}
+
+/** `results.json`. */
+export interface Results extends Measured {
+  readonly report: Report;
+}

@@ -1,0 +1,102 @@
+/** Models from disk, with the way of guessing ahead that is asked for. Node only. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type CachedDecoder, openCachedDecoder } from '@working-papers/models/decoder/cached-decoder';
+import { type LoadedDecoder, readDecoder } from '@working-papers/models/decoder/folder';
+import type { Device } from '@working-papers/tensor';
+import { DecodeError } from './decode.ts';
+import { readDraft } from './draft-file.ts';
+import type { Drafter } from './drafter.ts';
+import type { TextModel } from './generate.ts';
+import { defaultShape, openLongSpec } from './longspec.ts';
+import { magicDec } from './magicdec.ts';
+import { promptLookup } from './prompt-lookup.ts';
+import type { TreeShape } from './tree.ts';
+import { vanilla } from './vanilla.ts';
+
+export const methods = ['longspec', 'chain', 'lookup', 'magicdec', 'vanilla'] as const;
+export type Method = (typeof methods)[number];
+
+export interface TextModelOptions {
+  readonly device: Device;
+  /** Of a Hugging Face model. */
+  readonly folder: string;
+  readonly method: Method;
+  /** The draft's file, for `longspec` and `chain`; default `draft.safetensors` in the folder. */
+  readonly draft?: string | undefined;
+  /** Nodes a level of LongSpec's tree. */
+  readonly shape?: TreeShape;
+}
+
+export interface OpenTextModel extends TextModel, AsyncDisposable {
+  readonly name: string;
+  readonly loaded: LoadedDecoder;
+  /** Another way of guessing ahead with the same target. */
+  openDrafter(options: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>): Promise<Drafter>;
+}
+
+/** Where the trained model of this paper lies, beside the sources, and so one folder up from what is compiled. */
+export const shippedFolder = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './weights/books-5m' : '../weights/books-5m', import.meta.url),
+);
+
+/** Throws the errors of `readDecoder` and `readDraft`. */
+export async function openTextModel(options: TextModelOptions): Promise<OpenTextModel> {
+  const { device, folder } = options;
+  if (folder === shippedFolder && !existsSync(folder))
+    throw new DecodeError("no model ships with this package yet: name a Hugging Face folder with '--model'");
+  const loaded = await readDecoder(folder);
+  const { model, weights, tokenizer, endTokens } = loaded;
+  const target = await openCachedDecoder({ device, model, weights });
+  const openDrafter: OpenTextModel['openDrafter'] = (asked) => openDrafterOf(device, loaded, target, asked);
+  const drafter = await openDrafter(options);
+  return {
+    name: folder.split(/[\\/]/).findLast((part) => part !== '') ?? folder,
+    loaded,
+    target,
+    tokenizer,
+    endTokens,
+    drafter,
+    openDrafter,
+    async [Symbol.asyncDispose]() {
+      await drafter.dispose();
+      await target.dispose();
+    },
+  };
+}
+
+async function openDrafterOf(
+  device: Device,
+  { folder, model, weights, config }: LoadedDecoder,
+  target: CachedDecoder,
+  { method, draft: file, shape = defaultShape }: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>,
+): Promise<Drafter> {
+  switch (method) {
+    case 'vanilla':
+      return vanilla;
+    case 'lookup':
+      return promptLookup();
+    case 'magicdec':
+      return magicDec({ target });
+    case 'longspec':
+    case 'chain': {
+      const { draft, weights: draftWeights } = await readDraft(
+        file ?? join(folder, 'draft.safetensors'),
+        config,
+      );
+      const tree = method === 'chain' ? shape.map(() => 1) : shape;
+      const name = method === 'chain' ? 'LongSpec, chain' : 'LongSpec';
+      return openLongSpec({
+        device,
+        target: model,
+        targetWeights: weights,
+        draft,
+        draftWeights,
+        shape: tree,
+        name,
+      });
+    }
+  }
+}

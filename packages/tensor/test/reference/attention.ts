@@ -1,0 +1,3 @@
+import { register } from './registry.ts';
+
+register('recomputedAttention', ([output]) => output!);
