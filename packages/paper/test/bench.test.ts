@@ -54,6 +54,7 @@ function listener() {
   const said = { lines: [] as string[], result: undefined as object | undefined };
   const output: Output = {
     print: (line) => said.lines.push(line),
+    write() {},
     table: (header, rows) => said.lines.push(JSON.stringify([header, ...rows])),
     result: (value) => {
       said.result = value;
