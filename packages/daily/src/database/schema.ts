@@ -83,6 +83,8 @@ interface EditionPapersTable {
 
 interface WordsTable {
   word: string;
+  /** As full text search has it; null where that drops the word. */
+  lexeme: string | null;
   papers: number;
 }
 

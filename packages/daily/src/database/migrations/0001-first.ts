@@ -83,7 +83,8 @@ export const first: readonly string[] = [
   `create index edition_papers_paper on edition_papers (paper_id, date desc)`,
 
   // Words of titles, authors and keywords, to correct what a reader mistypes.
-  `create table words (word text primary key, papers int not null)`,
+  `create table words (word text primary key, lexeme text, papers int not null)`,
+  `create index words_lexemes on words (lexeme)`,
   `create index words_trigrams on words using gin (word gin_trgm_ops)`,
 
   `create table users (
