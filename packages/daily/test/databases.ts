@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path';
 import { after, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
+import { fuzzystrmatch } from '@electric-sql/pglite/contrib/fuzzystrmatch';
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent';
 import { vector } from '@electric-sql/pglite-pgvector';
@@ -60,7 +61,7 @@ async function emptyCluster(): Promise<Blob> {
   const path = join(import.meta.dirname, '..', '.cache', `pglite-${pgliteVersion()}.tar`);
   if (!existsSync(path)) {
     mkdirSync(join(path, '..'), { recursive: true });
-    const fresh = await PGlite.create({ extensions: { pg_trgm, unaccent, vector } });
+    const fresh = await PGlite.create({ extensions: { fuzzystrmatch, pg_trgm, unaccent, vector } });
     const image = await fresh.dumpDataDir('none');
     await writeAtomically(path, [new Uint8Array(await image.arrayBuffer())]);
     await fresh.close();

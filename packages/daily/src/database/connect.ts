@@ -1,4 +1,5 @@
 import { PGlite, type PGliteOptions } from '@electric-sql/pglite';
+import { fuzzystrmatch } from '@electric-sql/pglite/contrib/fuzzystrmatch';
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent';
 import { vector } from '@electric-sql/pglite-pgvector';
@@ -60,7 +61,7 @@ async function openEmbedded({ folder, image }: DatabaseOptions): Promise<Connect
     const given: PGliteOptions = {
       ...(folder !== undefined && { dataDir: folder }),
       ...(image && { loadDataDir: image }),
-      extensions: { pg_trgm, unaccent, vector },
+      extensions: { fuzzystrmatch, pg_trgm, unaccent, vector },
       parsers: { [dateType]: keep, [bigintType]: Number },
     };
     const pglite = await PGlite.create(given);

@@ -2,6 +2,7 @@
 export const first: readonly string[] = [
   `create extension if not exists pg_trgm`,
   `create extension if not exists unaccent`,
+  `create extension if not exists fuzzystrmatch`,
 
   // English stems, with and without accents the same: a reader types Muller and finds Müller.
   `create text search configuration paper_words (copy = english)`,
@@ -54,7 +55,8 @@ export const first: readonly string[] = [
    )`,
   // Lists are updated in place often (a sweep of upvotes), so a slow, compact index would be the wrong trade.
   `create index papers_search on papers using gin (search) with (fastupdate = on)`,
-  `create index papers_title_trigrams on papers using gin (title gin_trgm_ops)`,
+  // Titles alone as well, so that an old paper of that name is found among ten thousand newer that mention it.
+  `create index papers_title_words on papers using gin (to_tsvector('paper_words', title))`,
   `create index papers_published on papers (published_at desc, id desc)`,
   `create index papers_categories on papers using gin (categories)`,
   `create index papers_stored on papers (stored_at)`,
@@ -85,6 +87,7 @@ export const first: readonly string[] = [
   // Words of titles, authors and keywords, to correct what a reader mistypes.
   `create table words (word text primary key, lexeme text, papers int not null)`,
   `create index words_lexemes on words (lexeme)`,
+  `create index words_beginnings on words (word text_pattern_ops)`,
   `create index words_trigrams on words using gin (word gin_trgm_ops)`,
 
   `create table users (
