@@ -87,6 +87,8 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
     max,
     connectionTimeoutMillis: 10_000,
     application_name: 'working-papers',
+    // Compiling a query takes longer than any of ours runs.
+    options: '-c jit=off',
   });
   // Emitted for connections at rest; one in use rejects its own query.
   pool.on('error', () => {});
