@@ -63,14 +63,18 @@ export async function deliver(
     if (claimed.length === 0) break;
     const queue = [...claimed];
     let isServerGone = false;
+    let isAnyOurs = false;
     const work = async () => {
       for (let next = queue.shift(); next && !signal?.aborted && !isServerGone; next = queue.shift()) {
         const outcome = await deliverOne(db, mailer, site, secret, next, claim, lease);
+        isAnyOurs ||= outcome !== 'taken';
         if (outcome !== 'taken') counts[outcome === 'no server' ? 'failed' : outcome]++;
         isServerGone ||= outcome === 'no server';
       }
     };
     await Promise.all(Array.from({ length: concurrency }, work));
+    // Slower than its own leases: whoever is faster should go on.
+    if (!isAnyOurs) break;
     if (isServerGone || signal?.aborted) {
       await release(db, claim, isServerGone ? serverPause : 0);
       break;

@@ -193,7 +193,9 @@ function textItem({ baseUrl }: Site, paper: DigestPaper): readonly string[] {
     byline(paper),
     paper.excerpt,
     paperAddress(baseUrl, paper.id),
-  ].filter((line) => line !== '');
+  ]
+    .map((line) => line.replaceAll(/\s+/g, ' '))
+    .filter((line) => line !== '');
 }
 
 function htmlItem({ baseUrl }: Site, paper: DigestPaper): Html {

@@ -155,7 +155,8 @@ async function planAlert(database: Database, saved: Saved, now: Date): Promise<n
       .updateTable('savedSearches')
       .set({ toldUntil: now })
       .where('id', '=', id)
-      .where('toldUntil', '=', toldUntil)
+      // A date has lost the microseconds that the database counts in.
+      .where(sql`date_trunc('milliseconds', told_until)`, '=', toldUntil)
       .where('alert', '=', true)
       .executeTakeFirst();
     if (moved.numUpdatedRows === 0n || papers.length === 0) return 0;
