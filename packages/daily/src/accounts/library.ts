@@ -1,8 +1,9 @@
 import { UserError } from '@working-papers/paper';
 import { sql } from 'kysely';
-import { checkLimit, type Page, readCursor, toPage } from '../cursor.ts';
+import { checkLimit, cursorMoment, type Page, readCursor, toPage } from '../cursor.ts';
 import type { Db } from '../database/connect.ts';
 import { cardColumns, type PaperCard, toCard } from '../papers/cards.ts';
+import { parseArxivId } from '../papers/identifiers.ts';
 import { cleanLine } from '../sources/clean.ts';
 
 /** Votes for a paper, or takes the vote back. Resolves to the paper's upvotes; undefined where there is no paper. */
@@ -12,6 +13,7 @@ export async function vote(
   paperId: string,
   wanted: boolean,
 ): Promise<number | undefined> {
+  if (!parseArxivId(paperId)) return undefined;
   if (wanted) {
     // From the paper, so that one that is not there is no error.
     await db
@@ -65,6 +67,7 @@ export async function keep(
   paperId: string,
   { tags, isRead }: { tags?: readonly string[]; isRead?: boolean } = {},
 ): Promise<boolean> {
+  if (!parseArxivId(paperId)) return false;
   const changes = {
     ...(tags && { tags: [...readTags(tags)] }),
     ...(isRead !== undefined && { readAt: isRead ? new Date() : null }),
@@ -101,7 +104,8 @@ export async function library(
 ): Promise<Page<LibraryEntry>> {
   const limit = checkLimit(options.limit);
   const after = readCursor(options.cursor, ['', '']);
-  const { tag, isRead } = options;
+  const { isRead } = options;
+  const tag = options.tag === undefined ? undefined : cleanLine(options.tag, 100).toLowerCase();
   const rows = await db
     .selectFrom('library')
     .innerJoin('papers', 'papers.id', 'library.paperId')
@@ -111,7 +115,7 @@ export async function library(
     .$if(isRead !== undefined, (query) => query.where('library.readAt', isRead ? 'is not' : 'is', null))
     .$if(after !== undefined, (query) =>
       query.where(
-        sql<boolean>`(date_trunc('milliseconds', library.added_at), library.paper_id) < (${after?.[0]}::timestamptz, ${after?.[1]})`,
+        sql<boolean>`(date_trunc('milliseconds', library.added_at), library.paper_id) < (${cursorMoment(after![0])}::timestamptz, ${after![1]})`,
       ),
     )
     .orderBy(sql`date_trunc('milliseconds', library.added_at)`, 'desc')

@@ -69,7 +69,13 @@ async function insertAll(
   let rows = 0;
   const flush = async () => {
     if (table === undefined || header === undefined || batch.length === 0) return;
-    await insertRows(transaction, table, header.columns[table]!, batch);
+    try {
+      await insertRows(transaction, table, header.columns[table]!, batch);
+    } catch (error) {
+      // Of the classes "data exception" and "integrity constraint violation": the rows are at fault.
+      const { code = '', message } = error as { code?: string; message: string };
+      throw /^2[23]/.test(code) ? broken(`${table}: ${message}`) : error;
+    }
     counts[table] = (counts[table] ?? 0) + batch.length;
     rows += batch.length;
     onProgress?.(rows);
@@ -105,18 +111,13 @@ async function* linesOf(path: string, broken: (reason: string) => UserError): As
   const file = createReadStream(path);
   const unpacked = file.pipe(createGunzip());
   file.on('error', (error) => unpacked.destroy(error));
-  // A reader of lines swallows the errors of its stream, so they are kept for its end.
-  let failure: NodeJS.ErrnoException | undefined;
   const lines = createInterface({ input: unpacked, crlfDelay: Number.POSITIVE_INFINITY });
-  unpacked.on('error', (error) => {
-    failure = error;
-    lines.close();
-  });
-  for await (const line of lines) yield line;
-  if (!failure) return;
-  throw /^Z_|^ERR_/.test(failure.code ?? '')
-    ? broken(failure.message)
-    : fileError(`cannot read '${path}'`, failure);
+  try {
+    for await (const line of lines) yield line;
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw /^Z_/.test(code) ? broken(message) : fileError(`cannot read '${path}'`, error);
+  }
 }
 
 function parseLine(line: string, broken: (reason: string) => UserError): Readonly<Record<string, unknown>> {

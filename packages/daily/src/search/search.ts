@@ -1,6 +1,6 @@
 import { UserError } from '@working-papers/paper';
 import { type RawBuilder, sql } from 'kysely';
-import { checkLimit, type Page, readCursor, toPage } from '../cursor.ts';
+import { checkLimit, cursorMoment, type Page, readCursor, toPage } from '../cursor.ts';
 import type { Database, Db } from '../database/connect.ts';
 import type { IsoDate } from '../database/schema.ts';
 import { isIsoDate } from '../dates.ts';
@@ -164,7 +164,7 @@ async function newest(
     .select(cardColumns)
     .where(filters)
     .$if(after !== undefined, (rows) =>
-      rows.where(sql<boolean>`(published_at, id) < (${after![0]}::timestamptz, ${after![1]})`),
+      rows.where(sql<boolean>`(published_at, id) < (${cursorMoment(after![0])}::timestamptz, ${after![1]})`),
     )
     .orderBy('publishedAt', 'desc')
     .orderBy('id', 'desc')
