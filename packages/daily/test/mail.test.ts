@@ -387,7 +387,8 @@ onEachDatabase('mail', (backend) => {
     const saved = await saveSearch(db, reader.id, { name: 'Exits', query: { text: 'exits' }, alert: true });
     const tomorrow = new Date(Date.now() + 86_400_000);
     assert.equal(await planAlerts(database, tomorrow), 0, 'papers that were here before are no news');
-    await sql`update saved_searches set told_until = now()`.execute(db);
+    const toldUntil = (time: string) =>
+      sql`update saved_searches set told_until = now() - ${time}::interval`.execute(db);
     await db
       .transaction()
       .execute((transaction) =>
@@ -397,6 +398,12 @@ onEachDatabase('mail', (backend) => {
           'hf',
         ),
       );
+    await toldUntil('1 day');
+    await sql`update papers set stored_at = now() - interval '2 days' where title <> 'More exits'`.execute(
+      db,
+    );
+    assert.equal(await planAlerts(database, new Date()), 0, 'a paper of this moment is for the next alert');
+    await toldUntil('1 minute');
     const counts = await Promise.all([planAlerts(database, tomorrow), planAlerts(database, tomorrow)]);
     assert.equal(counts[0] + counts[1], 1);
     assert.equal((await deliver(db, mailer, settings)).sent, 1);

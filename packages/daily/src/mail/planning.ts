@@ -104,6 +104,11 @@ async function ensureDigest(
 const papersPerAlert = 20;
 /** At most one mail a day for a search, give or take when the job runs. */
 const hoursBetweenAlerts = 20;
+/**
+ * Papers carry the time at which their transaction began and are seen when it ends: what was stored a moment ago is left for
+ * the next alert, so that none falls between two.
+ */
+const settlingMinutes = 15;
 
 /** Looks for new papers of saved searches and writes down what is to be mailed. Resolves to how many mails. */
 export async function planAlerts(database: Database, now = new Date()): Promise<number> {
@@ -142,7 +147,8 @@ interface Saved {
 
 async function planAlert(database: Database, saved: Saved, now: Date): Promise<number> {
   const { id, name, query, toldUntil, email } = saved;
-  const stored = { after: toldUntil, until: now };
+  const until = new Date(now.getTime() - settlingMinutes * 60_000);
+  const stored = { after: toldUntil, until };
   const found = await search(
     database,
     { ...(query as SearchQuery), sort: 'date' },
@@ -153,7 +159,7 @@ async function planAlert(database: Database, saved: Saved, now: Date): Promise<n
   return database.db.transaction().execute(async (transaction) => {
     const moved = await transaction
       .updateTable('savedSearches')
-      .set({ toldUntil: now })
+      .set({ toldUntil: until })
       .where('id', '=', id)
       // A date has lost the microseconds that the database counts in.
       .where(sql`date_trunc('milliseconds', told_until)`, '=', toldUntil)
