@@ -6,6 +6,7 @@ import type { KittiMeasures } from '@working-papers/metrics/kitti-tracking';
 import { candidatesOf, names } from './bench.ts';
 import { withReport } from './report.ts';
 import type { Measured, Results, TrackerResult } from './results.ts';
+import type { SoakResult } from './soak.ts';
 
 const kitti = (samota: number, idSwitches: number): KittiMeasures => ({
   samota,
@@ -38,6 +39,8 @@ const tracker = (
   measures: { car: kitti(samota, switches), pedestrian: kitti(samota, switches), cyclist: kitti(samota, 1) },
   gap: ratio === undefined ? null : { closed: 0.1 * ratio, forced: 0.1 },
   framesPerSecond: 400,
+  milliseconds: 2,
+  slowest: 5,
 });
 
 const measured = (own: number, labels: number): Measured => ({
@@ -57,21 +60,33 @@ const measured = (own: number, labels: number): Measured => ({
   ],
   crowds: [
     { method: names.kalman, objects: 10, milliseconds: 0.1, slowest: 0.2 },
-    { method: '3DMOTFormer', objects: 10, milliseconds: 1, slowest: 2 },
+    { method: names.network, objects: 10, milliseconds: 1, slowest: 2 },
   ],
+  soaks: [soaked(0.1)],
 });
+
+/** A stream whose heap grew by so many MiB. */
+function soaked(grown: number): SoakResult {
+  const memory = [0, grown].map((more, i) => ({ frame: 500 * (i + 1), heap: 40 + more, resident: 300 }));
+  return { method: names.network, frames: 1000, milliseconds: 2, slowest: 5, memory };
+}
 
 const verdicts = ({ report }: Results) => report.claims.map(({ verdict }) => verdict);
 
 test('verdicts follow from the figures alone', () => {
-  assert.deepEqual(verdicts(withReport(measured(0.92, 0.8))), new Array(5).fill('reproduced'));
+  assert.deepEqual(verdicts(withReport(measured(0.92, 0.8))), new Array(6).fill('reproduced'));
   assert.deepEqual(verdicts(withReport(measured(0.6, 0.8))), [
     'not reproduced',
     'not reproduced',
     'not reproduced',
     'not reproduced',
     'reproduced',
+    'reproduced',
   ]);
+  const leaking = withReport({ ...measured(0.92, 0.8), soaks: [soaked(5)] });
+  assert.equal(verdicts(leaking).at(-1), 'not reproduced');
+  const slow = measured(0.92, 0.8).trackers.map((each) => ({ ...each, framesPerSecond: 200 }));
+  assert.equal(verdicts(withReport({ ...measured(0.92, 0.8), trackers: slow })).at(-2), 'not reproduced');
 });
 
 test('the report is one that the page reads, whole rows, nothing that is not a number', () => {
@@ -80,7 +95,7 @@ test('the report is one that the page reads, whole rows, nothing that is not a n
   for (const { title, columns, rows } of whole.report.tables)
     for (const row of rows) assert.equal(row.length, columns.length, title);
   assert.doesNotMatch(JSON.stringify(whole.report), /NaN|Infinity|undefined/);
-  assert.deepEqual(withReport({ ...measured(1, 1), trackers: [], crowds: [] }).report.claims, []);
+  assert.deepEqual(withReport({ ...measured(1, 1), trackers: [], crowds: [], soaks: [] }).report.claims, []);
 });
 
 test('candidates are told apart by name, rate and seed', () => {

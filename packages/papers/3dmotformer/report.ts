@@ -6,12 +6,14 @@ import {
   mean,
   measuredIn,
   type Report,
+  signed,
   spread,
   type Table,
 } from '@working-papers/edition';
 import type { KittiMeasures } from '@working-papers/metrics/kitti-tracking';
 import { names } from './bench.ts';
 import type { Measured, Results, TrackerResult } from './results.ts';
+import { growth } from './soak.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
 export function withReport(measured: Measured): Results {
@@ -26,6 +28,9 @@ export function withReport(measured: Measured): Results {
 }
 
 const kinds = ['car', 'pedestrian', 'cyclist'] as const;
+/** AB3DMOT's own, KITTI's validation recordings: a frame of cars, then pedestrians, then cyclists (its documentation). */
+const publishedRate = 1 / (1 / 108.7 + 1 / 119.2 + 1 / 980.7);
+
 const three = (value: number) => value.toFixed(3);
 
 const named = ({ trackers }: Measured, name: string, hertz = 2) =>
@@ -98,15 +103,23 @@ function claimsOf(measured: Measured): Claim[] {
         .join(', '),
       kinds.map((kind) => fast.measures[kind].samota >= filter.measures[kind].samota - 0.005),
     );
-  if (own.length > 0)
+  if (own.length > 0) {
+    const rates = own.map(({ framesPerSecond }) => framesPerSecond);
+    const { milliseconds, slowest } = own[0]!;
     add(
-      'It runs online: from parsed detections to identities',
-      '54.7 frames a second on a GPU',
-      `${spread(
-        own.map(({ framesPerSecond }) => framesPerSecond),
-        round,
-      )} frames a second on two cores at 2 Hz`,
-      [mean(own.map(({ framesPerSecond }) => framesPerSecond)) > 54.7],
+      'It runs online, from parsed detections to identities, at five times the published rate of the Python AB3DMOT or more',
+      `54.7 frames a second on a GPU; AB3DMOT ${round(publishedRate)}, three classes one after the other`,
+      `${spread(rates, round)} frames a second on two cores at 2 Hz; a frame takes ${milliseconds.toFixed(2)} ms, the slowest of a hundred ${slowest.toFixed(2)}`,
+      [mean(rates) >= 5 * publishedRate],
+    );
+  }
+  for (const soak of measured.soaks)
+    add(
+      `Memory stays where it is (${soak.method})`,
+      'not given',
+      `after ${soak.frames.toLocaleString('en')} frames of a stream ${signed(growth(soak), 2)} MiB of heap against the first look`,
+      [growth(soak) < 2],
+      `Looked at ${soak.memory.length} times; a frame takes ${soak.milliseconds.toFixed(2)} ms, the slowest of a hundred ${soak.slowest.toFixed(2)}.`,
     );
   return list;
 }

@@ -4,6 +4,7 @@ import type { Report } from '@working-papers/edition';
 import type { KittiMeasures } from '@working-papers/metrics/kitti-tracking';
 import type { RunManifest } from '@working-papers/paper/manifest';
 import type { ByClass, Gap } from './evaluate.ts';
+import type { SoakResult } from './soak.ts';
 
 /** One way of tracking, measured on the validation recordings. */
 export interface TrackerResult {
@@ -19,6 +20,9 @@ export interface TrackerResult {
   readonly gap: Gap | null;
   /** Frames a second over the validation recordings, parsed detections to identities. */
   readonly framesPerSecond: number;
+  /** Of a frame there: median and 99th percentile. */
+  readonly milliseconds: number;
+  readonly slowest: number;
 }
 
 /** Time of a frame by how many objects are in it. */
@@ -40,6 +44,7 @@ export interface Measured extends RunManifest {
   readonly settings: Settings;
   readonly trackers: readonly TrackerResult[];
   readonly crowds: readonly CrowdResult[];
+  readonly soaks: readonly SoakResult[];
 }
 
 /** `results.json`. */

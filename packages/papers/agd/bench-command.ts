@@ -1,20 +1,17 @@
 /** `wp bench agd`: adapters beside guidance and beside what they are measured against, the claims answered line by line. */
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { defineCommand, UserError } from '@working-papers/paper';
+import { benchOptions, type Growing } from '@working-papers/paper/bench';
 import type { Bench, Trained, Training } from './bench.ts';
-import type { Measured, Results, Settings } from './results.ts';
+import type { Measured, Settings } from './results.ts';
 import type { Trajectories } from './trajectories.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
-  readFile: (await import('node:fs/promises')).readFile,
   rm: (await import('node:fs/promises')).rm,
   mkdtemp: (await import('node:fs/promises')).mkdtemp,
   ...(await import('node:path')),
   tmpdir: (await import('node:os')).tmpdir,
-  ...(await import('@working-papers/edition')),
   ...(await import('@working-papers/models/cifar10-files')),
   ...(await import('@working-papers/models/cifar10-judge')),
   ...(await import('@working-papers/models/cifar10-training')),
@@ -22,7 +19,7 @@ const engine = async () => ({
   ...(await import('@working-papers/nn/cifar10-classes')),
   ...(await import('@working-papers/nn/datasets')),
   ...(await import('@working-papers/nn/tensors-hash')),
-  ...(await import('@working-papers/paper/files')),
+  ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('@working-papers/paper/pictures')),
   ...(await import('@working-papers/tensor')),
@@ -34,9 +31,6 @@ const engine = async () => ({
 });
 type Engine = Awaited<ReturnType<typeof engine>>;
 
-/** Beside the sources; what is compiled has neither. */
-const own = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-
 export const benchCommand = defineCommand({
   summary: 'measure adapters beside guidance: error, drift, pictures, calls and time',
   options: {
@@ -46,9 +40,9 @@ export const benchCommand = defineCommand({
       default: 3,
       description: 'trainings of each method; seeds count from 1',
     },
-    updates: { type: 'integer', min: 1, default: 2000, description: 'of each training' },
-    ablationUpdates: { type: 'integer', min: 1, default: 1000, description: 'of each ablation' },
-    pictures: { type: 'integer', min: 400, default: 2000, description: 'drawn for each method and scale' },
+    updates: { type: 'integer', min: 1, default: 1500, description: 'of each training' },
+    ablationUpdates: { type: 'integer', min: 1, default: 500, description: 'of each ablation' },
+    pictures: { type: 'integer', min: 400, default: 1000, description: 'drawn for each method and scale' },
     trajectories: { type: 'integer', min: 10, default: 1000, description: 'to train on' },
     scales: { type: 'string', default: '1,1.5,2,3,4,6,8', description: 'ω, several with commas between' },
     stage: {
@@ -62,38 +56,19 @@ export const benchCommand = defineCommand({
       type: 'string',
       description: "what judges: a file from 'wp train cifar10-features'; default the one that ships",
     },
-    folder: {
-      type: 'string',
-      description: 'trajectories and trained weights; default a folder in the cache',
-    },
-    out: {
-      type: 'string',
-      short: 'o',
-      description: 'the results: what is there already is kept and not measured again',
-    },
-    minutes: { type: 'number', min: 0, description: 'begin nothing new after so many minutes' },
+    ...benchOptions,
     quick: {
       type: 'boolean',
       description:
         'under two minutes: one seed, few updates and pictures; no figure of it belongs into the README',
     },
-    readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
   },
   examples: ['wp bench agd --quick', 'wp bench agd --out results.json', 'wp bench agd --readme'],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) {
-      const { report } = JSON.parse(await wp.readFile(own('./results.json'), 'utf8')) as Results;
-      const readme = await wp.readFile(own('./README.md'), 'utf8');
-      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, 'agd', report));
-      output.print(own('./README.md'));
-      output.result({ readme: own('./README.md') });
-      return;
-    }
+    if (options.readme) return wp.remakeReadme(import.meta.url, 'agd', output);
     const { quick, stage } = options;
-    const out = options.out === undefined ? undefined : wp.resolve(options.out);
-    if (quick && out === own('./results.json'))
-      throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
+    wp.refuseQuick(import.meta.url, quick, options.out);
     const scales = options.scales.split(',').map(Number);
     if (scales.some((scale) => !(scale >= 0)) || scales.length === 0)
       throw new UserError(`--scales ${options.scales} are not numbers from 0, with commas between`);
@@ -111,13 +86,22 @@ export const benchCommand = defineCommand({
       seeds: Array.from({ length: quick ? 1 : options.seeds }, (_, i) => i + 1),
       quick,
     };
-    const results = await startFrom(wp, out, settings);
-    const deadline = performance.now() + 60_000 * (options.minutes ?? Number.POSITIVE_INFINITY);
-    const isOver = () => signal.aborted || performance.now() > deadline;
-    const save = async () => {
-      if (out !== undefined)
-        await wp.writeFileWhole(out, `${JSON.stringify(wp.withReport(results), null, 1)}\n`);
-    };
+    const { results, save, isOver } = await wp.growResults<Measured>({
+      from: import.meta.url,
+      out: options.out,
+      minutes: options.minutes,
+      signal,
+      empty: {
+        ...wp.runManifest({ from: import.meta.url }),
+        settings,
+        trainings: [],
+        floor: [],
+        pictures: [],
+        timings: [],
+        transfer: [],
+      },
+      withReport: wp.withReport,
+    });
     const wants = (...stages: (typeof stage)[]) => stage === 'all' || stages.includes(stage);
 
     const temporary = quick ? await wp.mkdtemp(wp.join(wp.tmpdir(), 'agd-bench-')) : undefined;
@@ -197,50 +181,13 @@ export const benchCommand = defineCommand({
     } finally {
       if (temporary !== undefined) await wp.rm(temporary, { recursive: true, force: true });
     }
-    const { report } = wp.withReport(results);
-    for (const { title, columns, rows } of report.tables) {
-      output.print(`\n${title}`);
-      output.table(columns, rows);
-    }
-    for (const { claim, measured, verdict } of report.claims)
-      output.print(`\n${claim}\n  ${measured}: ${verdict}`);
-    if (quick) output.print('\nA quick run: these figures say that it works, not how well.');
-    output.result({ ...results, report });
+    wp.printResults(output, wp.withReport(results));
   },
 });
 
-/** Results that grow. */
-type Growing = {
-  -readonly [K in keyof Measured]: Measured[K] extends readonly (infer Item)[] ? Item[] : Measured[K];
-};
-
-/** What a file has already, if it was measured with the same settings. */
-async function startFrom(wp: Engine, out: string | undefined, settings: Settings): Promise<Growing> {
-  const manifest = wp.runManifest({ from: import.meta.url });
-  const empty: Growing = {
-    ...manifest,
-    settings,
-    trainings: [],
-    floor: [],
-    pictures: [],
-    timings: [],
-    transfer: [],
-  };
-  if (out === undefined || !existsSync(out)) return empty;
-  const { report: _, ...before } = JSON.parse(await wp.readFile(out, 'utf8')) as Results;
-  for (const key of Object.keys(settings) as (keyof Settings)[]) {
-    const [then, now] = [JSON.stringify(before.settings[key]), JSON.stringify(settings[key])];
-    if (then !== now)
-      throw new UserError(
-        `${out} was measured with ${key} ${then}, not ${now}: name another file, or remove it`,
-      );
-  }
-  return { ...(before as Growing), ...manifest };
-}
-
 interface Part {
   readonly bench: Bench;
-  readonly results: Growing;
+  readonly results: Growing<Measured>;
   readonly data: Awaited<ReturnType<Engine['readCifar10']>>;
   readonly trained: (training: Training) => Promise<Trained & { minutes: number }>;
   readonly output: Parameters<(typeof benchCommand)['execute']>[0]['output'];

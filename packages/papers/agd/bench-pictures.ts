@@ -20,15 +20,15 @@ export interface Drawing {
 /** All scales for the first seed, then the best scale of CFG for the others. */
 export function drawingsOf(settings: Settings, best: number | undefined): Drawing[] {
   const { scales, steps, seeds, quick } = settings;
-  const all = [names.offset, names.attention, names.offsetForward, names.attentionForward, names.full];
-  const trained = quick ? all.slice(0, 1) : all;
+  const [first, ...others] = seeds;
+  const every = quick ? [names.offset] : [names.offset, names.attention, names.offsetForward];
   const of = (scale: number, seed: number): Drawing[] => [
     ...(scale === 1 ? [{ method: names.plain, scale, steps, seed }] : []),
     { method: names.cfg, scale, steps, seed },
-    ...trained.map((method) => ({ method, scale, steps, seed })),
+    ...every.map((method) => ({ method, scale, steps, seed })),
+    ...(seed === first && !quick ? [{ method: names.full, scale, steps, seed }] : []),
     { method: names.half, scale, steps: Math.max(2, Math.round(steps / 2)), seed },
   ];
-  const [first, ...others] = seeds;
   const plain = others.map((seed) => ({ method: names.plain, scale: 1, steps, seed }));
   return [
     ...scales.flatMap((scale) => of(scale, first!)),

@@ -52,29 +52,37 @@ export const names = {
   half: 'CFG, half the steps',
 } as const;
 
-/** The methods that are drawn with, for every seed; then ablations for the first, beside a reference of their length. */
+/**
+ * What the claims rest on for every seed; for the first also the other kind of adapters on noised data and the full
+ * distillation, and ablations beside a reference of their length.
+ */
 export function trainingsOf({ seeds, updates, ablationUpdates, quick }: Settings): Training[] {
   const [offset, attention] = [{ kind: 'offset' }, { kind: 'attention' }] as const;
   const main = (seed: number): Training[] => [
     { name: names.offset, adapters: offset, points: 'trajectories', seed, updates },
     { name: names.offsetForward, adapters: offset, points: 'forward', seed, updates },
     { name: names.attention, adapters: attention, points: 'trajectories', seed, updates },
-    { name: names.attentionForward, adapters: attention, points: 'forward', seed, updates },
-    { name: names.full, points: 'trajectories', seed, updates },
+  ];
+  const [first, ...others] = seeds as [number, ...number[]];
+  const once: Training[] = [
+    { name: names.attentionForward, adapters: attention, points: 'forward', seed: first, updates },
+    { name: names.full, points: 'trajectories', seed: first, updates },
   ];
   const ablation = (name: string, adapters: AdapterSetOptions, rest: Partial<Training> = {}): Training => ({
     name: `Ablation: ${name}`,
     adapters,
     points: 'trajectories',
-    seed: seeds[0]!,
+    seed: first,
     updates: ablationUpdates,
     ...rest,
   });
   const reference = ablation('offset, the reference', offset);
   const released = ablation('m = 1000, as released', { ...offset, scaleFactor: 1000 });
-  if (quick) return [...main(seeds[0]!).slice(0, 3), reference, released];
+  if (quick) return [...main(first), reference, released];
   return [
-    ...seeds.flatMap(main),
+    ...main(first),
+    ...once,
+    ...others.flatMap(main),
     reference,
     released,
     ablation('h = 8', { ...offset, hiddenSize: 8 }),

@@ -27,15 +27,7 @@ export function withReport(measured: Measured): Results {
 }
 
 /** In the order of tables. */
-const guidedMethods = [
-  names.cfg,
-  names.half,
-  names.offset,
-  names.attention,
-  names.offsetForward,
-  names.attentionForward,
-  names.full,
-];
+const guidedMethods = [names.cfg, names.half, names.offset, names.attention, names.offsetForward, names.full];
 
 const three = (value: number) => value.toFixed(3);
 const two = (value: number) => value.toFixed(2);
@@ -162,9 +154,13 @@ function claimsOf(measured: Measured): Claim[] {
     ['cross-attention', names.attention, names.attentionForward],
   ] as const) {
     const [own, other] = [trainingsNamed(measured, along), trainingsNamed(measured, noised)];
-    if (own.length === 0 || own.length !== other.length) continue;
-    const ratios = own.map((training, i) => errorFrom(other[i]!, 4) / errorFrom(training, 4));
-    const drifts = own.map((training, i) => other[i]!.drift / training.drift);
+    const pairs = other.flatMap((training) => {
+      const same = own.find(({ seed }) => seed === training.seed);
+      return same ? [[same, training] as const] : [];
+    });
+    if (pairs.length === 0) continue;
+    const ratios = pairs.map(([on, off]) => errorFrom(off, 4) / errorFrom(on, 4));
+    const drifts = pairs.map(([on, off]) => off.drift / on.drift);
     add(
       `The mismatch: the same ${name} adapters trained on noised data are worse where guidance goes, at ω ≥ 4 by 1.3 times or more in E`,
       'trained on trajectories for this reason',

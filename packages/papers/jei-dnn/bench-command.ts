@@ -1,7 +1,7 @@
 /** `wp bench jei-dnn`: every method side by side on one backbone, the claims answered line by line, and the clock. */
 
-import { fileURLToPath } from 'node:url';
 import { defineCommand, type Output, UserError } from '@working-papers/paper';
+import { benchOptions } from '@working-papers/paper/bench';
 import type { Device } from '@working-papers/tensor';
 import type { CostWeights, SeedRun } from './bench.ts';
 import type { Experiment } from './experiment.ts';
@@ -12,6 +12,7 @@ import type { Timing, TimingOptions } from './timing.ts';
 const engine = async () => ({
   ...(await import('@working-papers/tensor')),
   readFile: (await import('node:fs/promises')).readFile,
+  ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/files')),
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('@working-papers/paper/pictures')),
@@ -22,13 +23,9 @@ const engine = async () => ({
   ...(await import('./population-graphs.ts')),
   ...(await import('./timing.ts')),
   ...(await import('./report.ts')),
-  ...(await import('@working-papers/edition')),
   ...(await import('./weights-file.ts')),
 });
 type Engine = Awaited<ReturnType<typeof engine>>;
-
-/** Beside the sources; what is compiled has neither. */
-const own = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 export const bench = defineCommand({
   summary: 'measure the method beside its baselines, in accuracy, cost, calibration and time',
@@ -57,7 +54,7 @@ export const bench = defineCommand({
       default: 'all',
       description: 'timing: only measure times anew, on the weights that ship, into the results of --out',
     },
-    readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
+    readme: benchOptions.readme,
   },
   examples: [
     'wp bench jei-dnn --quick',
@@ -66,24 +63,9 @@ export const bench = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) {
-      const { report } = JSON.parse(await wp.readFile(own('./results.json'), 'utf8')) as Results;
-      const readme = await wp.readFile(own('./README.md'), 'utf8');
-      await wp.writeFileWhole(own('./README.md'), wp.withResults(readme, 'jei-dnn', report));
-      output.print(own('./README.md'));
-      output.result({ readme: own('./README.md') });
-      return;
-    }
+    if (options.readme) return wp.remakeReadme(import.meta.url, 'jei-dnn', output);
     const { quick, out } = options;
-    if (
-      quick &&
-      out !== undefined &&
-      [own('./results.json'), own('./README.md')].includes(
-        fileURLToPath(new URL(out, `file://${process.cwd()}/`)),
-      )
-    ) {
-      throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
-    }
+    wp.refuseQuick(import.meta.url, quick, out);
     const asked = wp.parseCostWeights(options.costWeights);
     const costWeights = asked
       ? { error: asked, 'cross-entropy': asked }
@@ -147,14 +129,7 @@ export const bench = defineCommand({
       options.stage === 'all'
         ? await finish(await allTimings(wp, device, { ...experiment, exits, rule }, quick, output, signal))
         : trained;
-    for (const { title, columns, rows } of results.report.tables) {
-      output.print(`\n${title}`);
-      output.table(columns, rows);
-    }
-    for (const { claim, measured, verdict } of results.report.claims)
-      output.print(`\n${claim}\n  ${measured}: ${verdict}`);
-    if (quick) output.print('\nA quick run on few pictures: these figures say that it works, not how well.');
-    output.result(results);
+    wp.printResults(output, results);
   },
 });
 

@@ -1,0 +1,119 @@
+/**
+ * What the benches of all papers share: results that grow in a file so that an interrupted run goes on, the README's
+ * figures made from them, and how they are shown. Node only.
+ */
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Report, withResults } from '@working-papers/edition';
+import type { Output } from './command.ts';
+import { writeFileWhole } from './files.ts';
+import type { RunManifest } from './manifest.ts';
+import { UserError } from './user-error.ts';
+
+/** Options of every bench. */
+export const benchOptions = {
+  out: {
+    type: 'string',
+    short: 'o',
+    description: 'the results: what is there already is kept and not measured again',
+  },
+  minutes: { type: 'number', min: 0, description: 'begin nothing new after so many minutes' },
+  folder: { type: 'string', description: 'checkpoints and trained weights; default a folder in the cache' },
+  readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
+} as const;
+
+/** A file beside a paper's sources, by the `import.meta.url` of one of them. What is compiled has neither. */
+const beside = (from: string, name: string) => fileURLToPath(new URL(name, from));
+
+/** `wp bench PAPER --readme`. */
+export async function remakeReadme(from: string, id: string, output: Output): Promise<void> {
+  const [results, readme] = [beside(from, 'results.json'), beside(from, 'README.md')];
+  const { report } = JSON.parse(await readFile(results, 'utf8')) as { report: Report };
+  await writeFileWhole(readme, withResults(await readFile(readme, 'utf8'), id, report));
+  output.print(readme);
+  output.result({ readme });
+}
+
+/** Throws a UserError where a quick run would write into the figures that a paper shows. */
+export function refuseQuick(from: string, quick: boolean, out: string | undefined): void {
+  const shown = [beside(from, 'results.json'), beside(from, 'README.md')];
+  if (quick && out !== undefined && shown.includes(resolve(out)))
+    throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
+}
+
+/** Everything of a `results.json` but its report. */
+export interface MeasuredRun extends RunManifest {
+  readonly settings: { readonly quick: boolean };
+}
+
+/** Results while they are measured: lists that take more. */
+export type Growing<M> = {
+  -readonly [K in keyof M]: M[K] extends readonly (infer Item)[] ? Item[] : M[K];
+};
+
+export interface GrowOptions<M extends MeasuredRun> {
+  /** `import.meta.url` of the command. */
+  readonly from: string;
+  /** Where results are kept; nowhere without it. */
+  readonly out: string | undefined;
+  readonly minutes: number | undefined;
+  readonly signal: AbortSignal;
+  /** Results before anything is measured. */
+  readonly empty: M;
+  withReport(measured: M): M & { readonly report: Report };
+}
+
+export interface GrowingBench<M extends MeasuredRun> {
+  readonly results: Growing<M>;
+  /** Writes them as they are. */
+  save(): Promise<void>;
+  /** Whether nothing new should be begun. */
+  isOver(): boolean;
+}
+
+/** Goes on from what `out` has. Throws a UserError where that was measured with other settings. */
+export async function growResults<M extends MeasuredRun>(options: GrowOptions<M>): Promise<GrowingBench<M>> {
+  const { from, minutes, signal, empty, withReport } = options;
+  refuseQuick(from, empty.settings.quick, options.out);
+  const out = options.out === undefined ? undefined : resolve(options.out);
+  const deadline = performance.now() + 60_000 * (minutes ?? Number.POSITIVE_INFINITY);
+  const results = { ...empty, ...(await before(out, empty)) } as Growing<M>;
+  return {
+    results,
+    async save() {
+      if (out === undefined) return;
+      await writeFileWhole(out, `${JSON.stringify(withReport(results as M), null, 1)}\n`);
+    },
+    isOver: () => signal.aborted || performance.now() > deadline,
+  };
+}
+
+/** What was measured before with these settings, without what is said of the run: that is the present one. */
+async function before<M extends MeasuredRun>(out: string | undefined, empty: M): Promise<Partial<M>> {
+  if (out === undefined || !existsSync(out)) return {};
+  const { report: _, ...then } = JSON.parse(await readFile(out, 'utf8')) as M & { report?: Report };
+  for (const [key, now] of Object.entries(empty.settings)) {
+    const old = (then.settings as Readonly<Record<string, unknown>>)[key];
+    if (JSON.stringify(old) !== JSON.stringify(now))
+      throw new UserError(
+        `${out} was measured with ${key} ${JSON.stringify(old)}, not ${JSON.stringify(now)}: name another file, or remove it`,
+      );
+  }
+  const { date, command, machine, versions } = empty;
+  return { ...then, date, command, machine, versions } as unknown as Partial<M>;
+}
+
+/** Tables and claims for a person, all of it for a program. */
+export function printResults(output: Output, results: MeasuredRun & { readonly report: Report }): void {
+  const { tables, claims } = results.report;
+  for (const { title, columns, rows } of tables) {
+    output.print(`\n${title}`);
+    output.table(columns, rows);
+  }
+  for (const { claim, measured, verdict } of claims) output.print(`\n${claim}\n  ${measured}: ${verdict}`);
+  if (results.settings.quick) output.print('\nA quick run: these figures say that it works, not how well.');
+  output.result(results);
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { type Report, readmeMarkers } from '@working-papers/edition';
+import { growResults, type MeasuredRun, printResults, refuseQuick, remakeReadme } from '../src/bench.ts';
+import type { Output } from '../src/command.ts';
+import { UserError } from '../src/user-error.ts';
+
+interface Measured extends MeasuredRun {
+  readonly settings: { readonly quick: boolean; readonly steps: number };
+  readonly values: readonly number[];
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'bench-test-'));
+after(() => rm(folder, { recursive: true }));
+const from = pathToFileURL(join(folder, 'bench-command.ts')).href;
+
+const report = (values: readonly number[]): Report => ({
+  measured: { date: '2026-01-02', machine: 'a processor, 2 cores', seeds: 1, command: 'wp bench x' },
+  claims: [],
+  figures: [],
+  tables: [{ title: 'Values', columns: ['Value'], rows: values.map((value) => [value]) }],
+});
+const withReport = (measured: Measured) => ({ ...measured, report: report(measured.values) });
+
+const open = (
+  changes: { out?: string; steps?: number; quick?: boolean; date?: string; minutes?: number } = {},
+) => {
+  const { out, steps = 10, quick = false, date = '2026-01-02T03:04:05Z', minutes } = changes;
+  const machine = { cpu: 'a processor', cores: 2, memoryGiB: 8, system: 'linux x64' };
+  const empty: Measured = {
+    date,
+    command: 'wp bench x',
+    machine,
+    versions: {},
+    settings: { quick, steps },
+    values: [],
+  };
+  return growResults<Measured>({
+    from,
+    out,
+    minutes,
+    signal: new AbortController().signal,
+    empty,
+    withReport,
+  });
+};
+
+/** Keeps what a command says. */
+function listener() {
+  const said = { lines: [] as string[], result: undefined as object | undefined };
+  const output: Output = {
+    print: (line) => said.lines.push(line),
+    table: (header, rows) => said.lines.push(JSON.stringify([header, ...rows])),
+    result: (value) => {
+      said.result = value;
+    },
+    progress: () => ({ update() {}, end() {}, [Symbol.dispose]() {} }),
+    warn() {},
+  };
+  return { said, output };
+}
+
+test('results grow from one run to the next, and tell of the last run', async () => {
+  const out = join(folder, 'grown.json');
+  const first = await open({ out });
+  first.results.values.push(1);
+  await first.save();
+  const second = await open({ out, date: '2026-02-03T04:05:06Z' });
+  assert.deepEqual(second.results.values, [1]);
+  second.results.values.push(2);
+  await second.save();
+  const kept = JSON.parse(await readFile(out, 'utf8')) as Measured & { report: Report };
+  assert.deepEqual(
+    [kept.values, kept.date, kept.report.tables[0]!.rows],
+    [[1, 2], '2026-02-03T04:05:06Z', [[1], [2]]],
+  );
+});
+
+test('results of other settings are not mixed, and the line says which', async () => {
+  const out = join(folder, 'other.json');
+  await (await open({ out })).save();
+  await assert.rejects(open({ out, steps: 20 }), (error: Error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(error.message, /other\.json was measured with steps 10, not 20/);
+    return true;
+  });
+});
+
+test('without a file nothing is written; after its minutes a bench is over', async () => {
+  const bench = await open({ minutes: 0 });
+  await bench.save();
+  assert.equal(bench.isOver(), true);
+  assert.equal((await open()).isOver(), false);
+});
+
+test('a quick run is refused as the figures of a paper', async () => {
+  const own = join(folder, 'results.json');
+  assert.throws(() => refuseQuick(from, true, own), /--quick is never written/);
+  await assert.rejects(open({ quick: true, out: own }), UserError);
+  refuseQuick(from, true, join(folder, 'elsewhere.json'));
+  refuseQuick(from, false, own);
+});
+
+test('the README is made anew between its markers from what was measured', async () => {
+  const [begin, end] = readmeMarkers('x');
+  await writeFile(join(folder, 'README.md'), `before\n${begin}\nold\n${end}\nafter\n`);
+  await writeFile(join(folder, 'results.json'), JSON.stringify({ report: report([42]) }));
+  const { said, output } = listener();
+  await remakeReadme(from, 'x', output);
+  const readme = await readFile(join(folder, 'README.md'), 'utf8');
+  assert.match(readme, /^before\n[\s\S]*\| 42 \|[\s\S]*\nafter\n$/);
+  assert.doesNotMatch(readme, /old/);
+  assert.deepEqual(said.result, { readme: join(folder, 'README.md') });
+});
+
+test('a person sees the tables, and that a quick run is one', async () => {
+  const { results } = await open({ quick: true });
+  results.values.push(7);
+  const { said, output } = listener();
+  printResults(output, withReport(results));
+  assert.ok(said.lines.some((line) => line.includes('[7]')) && /quick run/.test(said.lines.at(-1)!));
+  assert.deepEqual((said.result as Measured).values, [7]);
+});
