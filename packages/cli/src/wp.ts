@@ -1,5 +1,6 @@
 import type { Edition } from '@working-papers/edition';
 import type { Verb } from '@working-papers/paper';
+import { backup, digest, doctor, ingest, restore, worker } from './commands/daily.ts';
 import { data } from './commands/data.ts';
 import { evaluation } from './commands/eval.ts';
 import { listCommand } from './commands/list.ts';
@@ -32,6 +33,12 @@ export function wp(editions: readonly [Edition, ...Edition[]], registry: Registr
       word('eval', evaluation),
       word('data', data),
       word('serve', serve),
+      word('worker', worker),
+      word('ingest', ingest),
+      word('digest', digest),
+      word('backup', backup),
+      word('restore', restore),
+      word('doctor', doctor),
     ],
   };
 }

@@ -37,6 +37,13 @@ export function readCursor<const S extends readonly CursorKey[]>(
   return keys as never;
 }
 
+/** A key that is a moment. Throws a `UserError` where it is none. */
+export function cursorMoment(text: string): Date {
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime())) throw new UserError('cursor: expected one that a list has given');
+  return moment;
+}
+
 /** Cuts one row more than asked for into a page. */
 export function toPage<Row, T>(
   rows: readonly Row[],

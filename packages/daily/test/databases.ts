@@ -49,11 +49,16 @@ function embedded(later: Later): Backend {
   return {
     kind: 'pglite',
     async open() {
-      const database = await openDatabase({ image: await emptyCluster() });
+      const database = await openEmbedded();
       later(() => database.close());
       return database;
     },
   };
+}
+
+/** An embedded database with the schema and nothing in it; the caller closes it. */
+export async function openEmbedded(): Promise<Database> {
+  return openDatabase({ image: await emptyCluster() });
 }
 
 /** Initialising a cluster takes PGlite seconds, reading one that is initialised far less. */

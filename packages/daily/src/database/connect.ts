@@ -87,13 +87,15 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
     max,
     connectionTimeoutMillis: 10_000,
     application_name: 'working-papers',
+    async onConnect(client) {
+      client.setTypeParser(dateType, keep);
+      client.setTypeParser(bigintType, Number);
+      // Compiling a query takes longer than any of ours runs. Asked for here, because poolers refuse it at the door.
+      await client.query('set jit = off');
+    },
   });
   // Emitted for connections at rest; one in use rejects its own query.
   pool.on('error', () => {});
-  pool.on('connect', (client) => {
-    client.setTypeParser(dateType, keep);
-    client.setTypeParser(bigintType, Number);
-  });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), plugins: camelCase() });
   try {
     const { rows } = await sql<{ version: number }>`
@@ -107,7 +109,13 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
   return {
     db,
     kind: 'postgres',
-    jobs: { executeSql: (text, values) => pool.query(text, values as unknown[]) },
+    jobs: {
+      async executeSql(text, values) {
+        // pg-boss sends scripts; of those, pg has one result for each statement.
+        const results = await pool.query(text, values as unknown[]);
+        return { rows: [results].flat().flatMap((result) => result.rows) };
+      },
+    },
     async close() {
       if (!pool.ended) await pool.end();
     },
@@ -123,15 +131,13 @@ function unreachable(cause: unknown): UserError {
 
 /** A text that no other database of this kind knows: made once, then shared by all processes. */
 export async function sharedSecret(db: Db, name: string, make: () => string): Promise<string> {
+  const find = () => db.selectFrom('secrets').select('value').where('name', '=', name).executeTakeFirst();
+  const known = await find();
+  if (known) return known.value;
   await db
     .insertInto('secrets')
     .values({ name, value: make() })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  const { value } = await db
-    .selectFrom('secrets')
-    .select('value')
-    .where('name', '=', name)
-    .executeTakeFirstOrThrow();
-  return value;
+  return (await find())!.value;
 }

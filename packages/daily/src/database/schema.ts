@@ -55,6 +55,8 @@ interface PapersTable {
   summary: string | null;
   mismatch: string | null;
   subject: string | null;
+  /** When arXiv was last asked about it; it may have known nothing. */
+  askedArxivAt: ColumnType<Date | null, never, Date>;
   storedAt: Now;
   changedAt: Now;
 }
@@ -140,6 +142,11 @@ interface SavedSearchesTable {
 
 export type Frequency = 'daily' | 'weekly';
 
+export interface Wish {
+  readonly frequency: Frequency;
+  readonly timeZone: string;
+}
+
 interface SubscriptionsTable {
   id: Generated<string>;
   /** Lower case. */
@@ -147,6 +154,8 @@ interface SubscriptionsTable {
   frequency: Frequency;
   timeZone: string;
   state: Generated<'pending' | 'active' | 'ended'>;
+  /** What becomes true when it is confirmed. */
+  wanted: JSONColumnType<Wish | null, string | null, string | null>;
   confirmHash: string | null;
   confirmExpiresAt: ColumnType<Date | null, Date | null, Date | null>;
   createdAt: Now;
@@ -178,7 +187,11 @@ interface DeliveriesTable {
   state: Generated<'waiting' | 'sending' | 'sent' | 'dropped'>;
   attempts: Generated<number>;
   dueAt: Now;
+  /** Of the worker that has it, until the lease ends. */
+  claim: ColumnType<string | null, never, string | null>;
   leaseUntil: ColumnType<Date | null, never, Date | null>;
+  /** When the last try began to speak to the mail server. */
+  beganAt: ColumnType<Date | null, never, Date | null>;
   sentAt: ColumnType<Date | null, never, Date | null>;
   error: ColumnType<string | null, never, string | null>;
 }

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { Db } from '../database/connect.ts';
 import type { PaperLink, Tables } from '../database/schema.ts';
+import { parseArxivId } from './identifiers.ts';
 
 /** A paper as every list shows it. */
 export interface PaperCard {
@@ -94,6 +95,7 @@ export interface PaperDetails extends PaperCard {
 
 /** One paper by its identifier without version, or undefined. */
 export async function findPaper(db: Db, id: string): Promise<PaperDetails | undefined> {
+  if (!parseArxivId(id)) return undefined;
   const row = await db.selectFrom('papers').selectAll().where('id', '=', id).executeTakeFirst();
   if (!row) return undefined;
   const days = await db

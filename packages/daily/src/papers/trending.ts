@@ -1,6 +1,6 @@
 import { UserError } from '@working-papers/paper';
 import { sql } from 'kysely';
-import { checkLimit, type Page, readCursor, toPage } from '../cursor.ts';
+import { checkLimit, cursorMoment, type Page, readCursor, toPage } from '../cursor.ts';
 import type { Db } from '../database/connect.ts';
 import { cardColumns, type PaperCard, toCard } from './cards.ts';
 
@@ -35,7 +35,7 @@ export async function trending(db: Db, options: TrendingOptions): Promise<Page<P
   }
   const limit = checkLimit(options.limit);
   const after = readCursor(options.cursor, [0, '', '']);
-  const now = after ? readMoment(after[2]) : (options.now ?? new Date());
+  const now = after ? cursorMoment(after[2]) : (options.now ?? new Date());
   const hours = 24 * window;
   const since = new Date(now.getTime() - hours * 3_600_000);
 
@@ -79,10 +79,4 @@ export async function trending(db: Db, options: TrendingOptions): Promise<Page<P
     .limit(limit + 1)
     .execute();
   return toPage(rows, limit, (row) => [row.score, row.id, now.toISOString()], toCard);
-}
-
-function readMoment(text: string): Date {
-  const moment = new Date(text);
-  if (Number.isNaN(moment.getTime())) throw new UserError('cursor: expected one that a list has given');
-  return moment;
 }

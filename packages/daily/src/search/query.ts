@@ -39,7 +39,8 @@ export function cleanText(text: string): string {
   return text
     .replaceAll(/[\p{Cc}\s]+/gu, ' ')
     .trim()
-    .slice(0, longestQuery);
+    .slice(0, longestQuery)
+    .toWellFormed();
 }
 
 /** The words that are asked for, hyphens opened, without those that are excluded. */

@@ -1,6 +1,6 @@
 import { UserError } from '@working-papers/paper';
 import { type RawBuilder, sql } from 'kysely';
-import { checkLimit, type Page, readCursor, toPage } from '../cursor.ts';
+import { checkLimit, cursorMoment, type Page, readCursor, toPage } from '../cursor.ts';
 import type { Database, Db } from '../database/connect.ts';
 import type { IsoDate } from '../database/schema.ts';
 import { isIsoDate } from '../dates.ts';
@@ -34,6 +34,8 @@ export interface SearchOptions {
   readonly isTyping?: boolean;
   /** Without one, search is by words alone. */
   readonly embedder?: Embedder | undefined;
+  /** Only papers that came in within this time, whenever they were published. */
+  readonly stored?: { readonly after: Date; readonly until: Date };
 }
 
 export interface SearchHit extends PaperCard {
@@ -83,13 +85,22 @@ export async function search(
   const text = cleanText(query.text ?? '');
   const parsed = parseQuery(text);
   if (parsed.length === 0) {
-    const page = await newest(db, query, limit, options.cursor);
+    const page = await newest(db, conditions(query, options), limit, options.cursor);
     return { ...page, byMeaning: false };
   }
 
   const vector = await embedQuery(database, options.embedder, text, query);
   const run = (alternatives: Alternatives) =>
-    ranked(db, { query, parsed, text, alternatives, vector, limit, cursor: options.cursor });
+    ranked(db, {
+      query,
+      filters: conditions(query, options),
+      parsed,
+      text,
+      alternatives,
+      vector,
+      limit,
+      cursor: options.cursor,
+    });
   const typed = options.isTyping ? await completions(db, parsed) : new Map<string, readonly string[]>();
   const page = await run(typed);
   // Also on later pages, so that they go on with what the first one has shown.
@@ -120,8 +131,12 @@ interface Vector {
   readonly text: string;
 }
 
-function conditions({ from, to, category, works, hasCode }: SearchQuery): RawBuilder<boolean> {
+function conditions(
+  { from, to, category, works, hasCode }: SearchQuery,
+  { stored }: SearchOptions,
+): RawBuilder<boolean> {
   const parts: RawBuilder<unknown>[] = [
+    ...(stored ? [sql`papers.stored_at > ${stored.after} and papers.stored_at <= ${stored.until}`] : []),
     ...(from ? [sql`papers.published_at >= ${from}::date`] : []),
     ...(to ? [sql`papers.published_at < ${to}::date + 1`] : []),
     ...(category?.includes('.') ? [sql`papers.categories @> array[${category}]::text[]`] : []),
@@ -139,7 +154,7 @@ function conditions({ from, to, category, works, hasCode }: SearchQuery): RawBui
 /** Without words: the newest papers that pass the filters. */
 async function newest(
   db: Db,
-  query: SearchQuery,
+  filters: RawBuilder<boolean>,
   limit: number,
   cursor: string | undefined,
 ): Promise<Page<SearchHit>> {
@@ -147,9 +162,9 @@ async function newest(
   const rows = await db
     .selectFrom('papers')
     .select(cardColumns)
-    .where(conditions(query))
+    .where(filters)
     .$if(after !== undefined, (rows) =>
-      rows.where(sql<boolean>`(published_at, id) < (${after![0]}::timestamptz, ${after![1]})`),
+      rows.where(sql<boolean>`(published_at, id) < (${cursorMoment(after![0])}::timestamptz, ${after![1]})`),
     )
     .orderBy('publishedAt', 'desc')
     .orderBy('id', 'desc')
@@ -166,6 +181,7 @@ function plainHit(row: CardRow): SearchHit {
 
 interface Ranking {
   readonly query: SearchQuery;
+  readonly filters: RawBuilder<boolean>;
   readonly parsed: ParsedQuery;
   readonly text: string;
   readonly alternatives: Alternatives;
@@ -175,10 +191,10 @@ interface Ranking {
 }
 
 async function ranked(db: Db, ranking: Ranking): Promise<Page<SearchHit> & { lexical: number }> {
-  const { query, parsed, text, alternatives, vector, limit, cursor } = ranking;
+  const { query, filters, parsed, text, alternatives, vector, limit, cursor } = ranking;
   const after = readCursor(cursor, [0, '']);
-  const filters = conditions(query);
-  const tsquery = sql`(select query from asked)`;
+  // Written out wherever it is used: the planner then knows how rare its words are, and walks by date or by word.
+  const tsquery = toTsQuery(parsed, alternatives);
   const words = wantedWords(parsed).map((word) => alternatives.get(word)?.[0] ?? word);
   const exact = findArxivId(text)?.id ?? '';
   const { sort = 'relevance' } = query;
@@ -188,9 +204,7 @@ async function ranked(db: Db, ranking: Ranking): Promise<Page<SearchHit> & { lex
   const { rows } = await sql<
     CardRow & { score: number; lexical: number; titleHits: string; textHits: string }
   >`
-    with asked as materialized (
-      select ${toTsQuery(parsed, alternatives)} as query
-    ), candidates as (
+    with candidates as (
       (select id, search, published_at from papers
         where to_tsvector('paper_words', title) @@ ${tsquery} and search @@ ${tsquery} and ${filters}
         order by published_at desc limit ${sql.lit(mostCandidates)})

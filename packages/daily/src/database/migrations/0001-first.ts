@@ -43,6 +43,7 @@ export const first: readonly string[] = [
      summary text,
      mismatch text,
      subject text,
+     asked_arxiv_at timestamptz,
      stored_at timestamptz not null default now(),
      changed_at timestamptz not null default now(),
      search tsvector not null generated always as (
@@ -61,7 +62,8 @@ export const first: readonly string[] = [
   `create index papers_categories on papers using gin (categories)`,
   `create index papers_stored on papers (stored_at)`,
   `create index papers_works on papers (work_state) where work_state is not null`,
-  `create index papers_without_abstract on papers (id) where abstract is null`,
+  `create index papers_incomplete on papers (asked_arxiv_at nulls first, published_at desc)
+     where authority <> 'arxiv'`,
 
   `create table editions (
      date date primary key,
@@ -151,6 +153,7 @@ export const first: readonly string[] = [
      frequency text not null check (frequency in ('daily', 'weekly')),
      time_zone text not null,
      state text not null default 'pending' check (state in ('pending', 'active', 'ended')),
+     wanted jsonb,
      confirm_hash text unique,
      confirm_expires_at timestamptz,
      created_at timestamptz not null default now(),
@@ -179,7 +182,9 @@ export const first: readonly string[] = [
      state text not null default 'waiting' check (state in ('waiting', 'sending', 'sent', 'dropped')),
      attempts int not null default 0,
      due_at timestamptz not null default now(),
+     claim uuid,
      lease_until timestamptz,
+     began_at timestamptz,
      sent_at timestamptz,
      error text,
      check (digest_id is not null or content is not null)
