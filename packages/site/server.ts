@@ -78,6 +78,13 @@ const server = createServer((request, response) => {
   // Anything but https from a proxy is http: the header also decides the scheme of the addresses we print.
   request.headers['x-forwarded-proto'] = request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
 
+  // A mail program's one-click POST (RFC 8058) comes from no page. Its address proves what it may end, and it acts for
+  // nobody who is signed in: SvelteKit's check of the origin would protect nothing here.
+  if (request.method === 'POST' && request.url?.startsWith('/unsubscribe?') && !request.headers.origin) {
+    request.headers.origin = `${request.headers['x-forwarded-proto']}://${request.headers.host}`;
+    delete request.headers.cookie;
+  }
+
   const notFound = () => {
     response.statusCode = 404;
     response.end();

@@ -2,6 +2,7 @@ import type { Handle, HandleServerError, ServerInit } from '@sveltejs/kit/hooks'
 import { UserError } from '@working-papers/paper';
 import { isolationHeaders } from '#lib/security.ts';
 import { closeServices, openServices } from '#lib/server/services.ts';
+import { readerOf } from '#lib/server/session.ts';
 
 export const init: ServerInit = async () => {
   await openServices(process.env);
@@ -10,6 +11,7 @@ export const init: ServerInit = async () => {
 };
 
 export const handle: Handle = async ({ event, resolve }) => {
+  event.locals.reader = await readerOf(event.cookies);
   const response = await resolve(event, {
     // Both fonts above the fold, so that the first paint has the final letters.
     preload: ({ type, path }) =>

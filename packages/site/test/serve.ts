@@ -5,7 +5,7 @@ import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, renameSync, rm
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { openDatabase } from '@working-papers/daily/database/connect';
+import { type Database, openDatabase } from '@working-papers/daily/database/connect';
 import { utcDate } from '@working-papers/daily/dates';
 import { seedEditions } from '@working-papers/daily/seed';
 import { editions } from '@working-papers/edition';
@@ -21,6 +21,8 @@ export interface ServeOptions extends BuildOptions {
   /** With the papers of `sample.ts`; else with our editions alone. */
   sample?: boolean;
   env?: Readonly<Record<string, string>>;
+  /** What is in the database beforehand. */
+  prepare?(database: Database): Promise<void>;
 }
 
 export interface ServedPage extends AsyncDisposable {
@@ -38,9 +40,19 @@ const command = ['--conditions=source', 'server.ts'];
  * Builds the page where needed and serves it on a free port, as a process of its own, like `npm start`, on a database
  * of its own that is gone afterwards.
  */
-export async function servePage({ sample = false, env, ...build }: ServeOptions = {}): Promise<ServedPage> {
+export async function servePage({
+  sample = false,
+  env,
+  prepare,
+  ...build
+}: ServeOptions = {}): Promise<ServedPage> {
   const out = await buildSite(build);
   const home = await newHome(sample);
+  if (prepare) {
+    const database = await openDatabase({ folder: join(home, 'database') });
+    await prepare(database);
+    await database.close();
+  }
   const server = spawn(process.execPath, [...command, '--port', '0'], {
     cwd: site,
     env: { ...process.env, WP_SITE_OUT: out, WP_HOME: home, WP_EMBEDDINGS: 'off', DATABASE_URL: '', ...env },

@@ -38,6 +38,13 @@ export interface ListedPaper {
   readonly work: { readonly name: string; readonly state: 'works' | 'not yet' } | null;
 }
 
+/** What a reader has done with a paper. */
+export interface Marks {
+  readonly voted: boolean;
+  readonly inLibrary: boolean;
+  readonly read: boolean;
+}
+
 /** A paper on its own page. */
 export interface PaperView extends ListedPaper {
   /** Whole, where it is known. */

@@ -18,6 +18,12 @@ export function toQuery({ q, from, to, category, works, code, sort }: SearchForm
   };
 }
 
+/** The form of a search that was saved. */
+export const toForm = ({ text, from, to, category, works, hasCode, sort }: SearchQuery): SearchForm => ({
+  ...{ q: text ?? '', from: from ?? '', to: to ?? '', category: category ?? '' },
+  ...{ works: works ?? false, code: hasCode ?? false, sort: sort ?? 'relevance' },
+});
+
 /** A search of the page's. Its last word is perhaps not typed to its end, and found all the same. */
 export async function searchView(params: URLSearchParams): Promise<SearchView> {
   const { database, meaning } = services();

@@ -1,16 +1,17 @@
 import { error, redirect } from '@sveltejs/kit';
-import { findPaper, findWork } from '@working-papers/daily/papers/cards';
+import { findPaper, findWork, type PaperDetails, readerMarks } from '@working-papers/daily/papers/cards';
 import { findArxivId } from '@working-papers/daily/papers/identifiers';
 import { findPaper as findOwn } from '@working-papers/edition';
 import type { OwnPaper } from '#lib/own-paper.ts';
 import { addressOf } from '#lib/server/listing.ts';
+import { paperActions } from '#lib/server/paper-actions.ts';
 import { paperView } from '#lib/server/paper-view.ts';
 import { exampleOf, reportOf } from '#lib/server/results.ts';
 import { services } from '#lib/server/services.ts';
 import { resolve } from '$app/paths';
-import type { PageServerLoad } from './$types';
+import type { Actions, PageServerLoad } from './$types';
 
-export const load: PageServerLoad = async ({ params: { id } }) => {
+export const load: PageServerLoad = async ({ params: { id }, locals }) => {
   const { database } = services();
   const found = findOwn(id);
   if (found) {
@@ -19,7 +20,7 @@ export const load: PageServerLoad = async ({ params: { id } }) => {
     return {
       own: ownPaper(found),
       edition: { date, number },
-      view: details && (await paperView(database, details)),
+      ...(details && (await shown(details, locals))),
     };
   }
   const asked = findArxivId(id);
@@ -29,8 +30,17 @@ export const load: PageServerLoad = async ({ params: { id } }) => {
   const address = details ? addressOf(details) : asked.id;
   if (address !== id) redirect(308, resolve('/papers/[...id]', { id: address }));
   if (!details) error(404, `arXiv:${asked.id} has not appeared here.`);
-  return { view: await paperView(database, details) };
+  return shown(details, locals);
 };
+
+export const actions = paperActions satisfies Actions;
+
+async function shown(details: PaperDetails, { reader }: App.Locals) {
+  const { database } = services();
+  const nothing = { voted: false, inLibrary: false, read: false };
+  const marks = reader && (await readerMarks(database.db, reader.id, [details.id]))[details.id];
+  return { view: await paperView(database, details), marks: reader && (marks ?? nothing) };
+}
 
 function ownPaper({ edition, paper }: NonNullable<ReturnType<typeof findOwn>>): OwnPaper {
   const position = edition.papers.indexOf(paper);
