@@ -53,7 +53,8 @@ export async function buildSite(options: BuildOptions = {}): Promise<string> {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return out;
 
   const log: Buffer[] = [];
-  const vite = spawn(process.execPath, [viteCommand, 'build'], {
+  // SvelteKit looks at the result by running it, and what stays outside of it is TypeScript.
+  const vite = spawn(process.execPath, ['--conditions=source', viteCommand, 'build'], {
     cwd: site,
     env: { ...process.env, WP_SITE_OUT: out, WP_SITE_PAPERS: papers },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { UserError } from '@working-papers/paper';
 import sirv from 'sirv';
 import { ortPath } from './src/lib/ort.ts';
 import { contentSecurityHeader, isolationHeaders } from './src/lib/security.ts';
@@ -47,7 +48,20 @@ if (!existsSync(`${out}/handler.js`)) refuse('The page has not been built. Run "
 
 // SvelteKit assumes https unless a header says otherwise; read by the handler when it is imported.
 process.env.PROTOCOL_HEADER ??= 'x-forwarded-proto';
-const { handler } = (await import(pathToFileURL(`${out}/handler.js`).href)) as { handler: Handler };
+
+/** Importing it opens the database and puts our editions into it. */
+async function loadHandler(): Promise<Handler> {
+  try {
+    const { handler } = (await import(pathToFileURL(`${out}/handler.js`).href)) as { handler: Handler };
+    return handler;
+  } catch (error) {
+    if (error instanceof UserError) refuse(error.message);
+    throw error;
+  }
+}
+
+/** Whoever asks before the database is open waits for it. */
+const { promise: ready, resolve: isReady } = Promise.withResolvers<Handler>();
 
 const serveOrt = sirv(`${out}/ort`, {
   gzip: true,
@@ -64,6 +78,13 @@ const server = createServer((request, response) => {
   // Anything but https from a proxy is http: the header also decides the scheme of the addresses we print.
   request.headers['x-forwarded-proto'] = request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
 
+  // A mail program's one-click POST (RFC 8058) comes from no page. Its address proves what it may end, and it acts for
+  // nobody who is signed in: SvelteKit's check of the origin would protect nothing here.
+  if (request.method === 'POST' && request.url?.startsWith('/unsubscribe?') && !request.headers.origin) {
+    request.headers.origin = `${request.headers['x-forwarded-proto']}://${request.headers.host}`;
+    delete request.headers.cookie;
+  }
+
   const notFound = () => {
     response.statusCode = 404;
     response.end();
@@ -72,7 +93,7 @@ const server = createServer((request, response) => {
     request.url = request.url.slice(ortPath.length - 1);
     serveOrt(request, response, notFound);
   } else {
-    handler(request, response, notFound);
+    void ready.then((handler) => handler(request, response, notFound));
   }
 });
 
@@ -88,16 +109,30 @@ server.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-server.listen(port, host, () => {
+// Before the database is opened: a port that is taken is refused at once.
+server.listen(port, host, async () => {
   const address = server.address();
   const actualPort = typeof address === 'object' && address ? address.port : port;
   const name = host.includes(':') ? `[${host}]` : host;
-  console.log(`Working Papers is at http://${name}:${actualPort}`);
+  const origin = `http://${name}:${actualPort}`;
+  // Where readers find the page, unless the operator knows better: for links in feeds and mails.
+  process.env.WP_BASE_URL ||= origin;
+  isReady(await loadHandler());
+  console.log(`Working Papers is at ${origin}`);
 });
+
+/** How long answers that are under way may take when the server is told to stop. */
+const patience = 5_000; // ms
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    server.close();
-    server.closeAllConnections();
+    server.close(async () => {
+      clearTimeout(impatience);
+      await ready;
+      // adapter-node's own event: hooks.server.ts closes the database.
+      Reflect.apply(process.emit, process, ['sveltekit:shutdown', signal]);
+    });
+    server.closeIdleConnections();
+    const impatience = setTimeout(() => server.closeAllConnections(), patience);
   });
 }

@@ -4,6 +4,7 @@ import { sveltekit } from '@sveltejs/kit/vite';
 import { defaultClientConditions, defaultServerConditions, defineConfig } from 'vite';
 import { contentSecurity, isolationHeaders } from './src/lib/security.ts';
 import { ortInDevelopment, withOrt } from './vite/ort.ts';
+import { outside } from './vite/outside.ts';
 import { papers } from './vite/papers.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -17,10 +18,13 @@ const conditions = ['source', 'onnxruntime-web-use-extern-wasm'];
 
 export default defineConfig({
   plugins: [
+    outside(['@working-papers/daily', '@working-papers/paper']),
     papers(papersFolder),
     ortInDevelopment(),
     sveltekit({
       adapter: withOrt(adapter({ out }), out),
+      // Addresses that stand in feeds and in redirects mean the same wherever they are read.
+      paths: { relative: false },
       csp: {
         mode: 'auto',
         directives: Object.fromEntries(
@@ -31,6 +35,8 @@ export default defineConfig({
   ],
   resolve: { conditions: [...conditions, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [...conditions, ...defaultServerConditions] } },
+  // The policy allows no fonts that are part of a style sheet, as small ones would be.
+  build: { assetsInlineLimit: (path) => (/\.(woff2?|ttf)$/.test(path) ? false : undefined) },
   worker: { format: 'es' },
   optimizeDeps: { exclude: ['onnxruntime-web'] },
   server: { headers: isolationHeaders, fs: { allow: [here('../..')] } },

@@ -265,5 +265,7 @@ test('BibTeX as arXiv writes it; what would break the file is escaped', () => {
     authors: ['Özgür Ülker'],
   });
   assert.match(hostile, /@misc\{ulker2023gain,/);
+  const formula = { ...paper, title: 'An $\\mathcal{O}(n)$ \\emph{bound}', authors: ['Kurt G\\"odel'] };
+  assert.match(bibtex(formula), /@misc\{godel2023bound,/);
   assert.match(hostile, /title = \{\{A 50\\% gain {2}@misc\w+, on \$\\alpha_1\$ \\& more\\_\}\}/);
 });

@@ -2,6 +2,8 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -15,10 +17,12 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** The page on a free port, built where needed. */
+/** The page on a free port, built where needed, on a database of its own. */
 export async function serve(): Promise<Site> {
+  const home = mkdtempSync(join(tmpdir(), 'wp-home-'));
   const server = spawn(process.execPath, ['--conditions=source', 'start.ts', '--port', '0'], {
     cwd: join(root, 'packages/site'),
+    env: { ...process.env, WP_HOME: home, DATABASE_URL: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');
@@ -32,6 +36,7 @@ export async function serve(): Promise<Site> {
       async close() {
         server.kill();
         await exited;
+        rmSync(home, { recursive: true, force: true });
       },
     };
   }

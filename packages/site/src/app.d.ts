@@ -1,3 +1,10 @@
+declare namespace App {
+  interface Locals {
+    /** Who is signed in. */
+    reader: import('@working-papers/daily/accounts/sessions').Reader | undefined;
+  }
+}
+
 declare module 'virtual:paper-demos' {
   import type { Demo } from '#lib/demos.ts';
   export const offered: Record<string, () => Promise<{ default: Demo }>>;

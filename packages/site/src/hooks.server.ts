@@ -1,7 +1,17 @@
-import type { Handle } from '@sveltejs/kit/hooks';
+import type { Handle, HandleServerError, ServerInit } from '@sveltejs/kit/hooks';
+import { UserError } from '@working-papers/paper';
 import { isolationHeaders } from '#lib/security.ts';
+import { closeServices, openServices } from '#lib/server/services.ts';
+import { readerOf } from '#lib/server/session.ts';
+
+export const init: ServerInit = async () => {
+  await openServices(process.env);
+  // adapter-node's own event, which server.ts sends after the last answer.
+  process.once('sveltekit:shutdown', closeServices);
+};
 
 export const handle: Handle = async ({ event, resolve }) => {
+  event.locals.reader = await readerOf(event.cookies);
   const response = await resolve(event, {
     // Both fonts above the fold, so that the first paint has the final letters.
     preload: ({ type, path }) =>
@@ -9,4 +19,13 @@ export const handle: Handle = async ({ event, resolve }) => {
   });
   for (const [name, value] of Object.entries(isolationHeaders)) response.headers.set(name, value);
   return response;
+};
+
+export const handleError: HandleServerError = ({ kind, error, event }) => {
+  if (kind !== 'unknown') return;
+  // What a reader asked for wrongly: a day that does not exist, a cursor of no list.
+  if (error instanceof UserError) return { status: 400, message: error.message };
+  const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  console.error(`${event.request.method} ${event.url.pathname}: ${words}`);
+  return { message: 'Something went wrong here; the server has noted it.' };
 };

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { outside } from '../vite/outside.ts';
 import { papers } from '../vite/papers.ts';
 
 /** What the plugin hands Vite for a module name, as Vite would ask. */
@@ -49,4 +50,15 @@ test('without papers there are no offers, and other modules are left alone', () 
     '\nexport const offered = {};\n',
   );
   assert.equal(moduleOf(tmpdir(), 'virtual:something-else'), undefined);
+});
+
+test('what stays outside of the server’s build is built into the browser’s', () => {
+  const { resolveId } = outside(['@example/daily']);
+  if (typeof resolveId !== 'function') throw new Error('the hook is a function');
+  const ask = (id: string, name: string) => Reflect.apply(resolveId, { environment: { name } }, [id]);
+  for (const id of ['@example/daily', '@example/daily/dates']) {
+    assert.deepEqual(ask(id, 'ssr'), { id, external: true });
+    assert.equal(ask(id, 'client'), undefined);
+  }
+  assert.equal(ask('@example/daily-more', 'ssr'), undefined);
 });

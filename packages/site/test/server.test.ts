@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -48,7 +49,10 @@ test('every paper has a page with its facts', async () => {
 test('unknown papers, dates and paths are 404 with a page that says so', async () => {
   for (const [path, words] of [
     ['/papers/no-such-paper', 'No edition has a paper “no-such-paper”.'],
-    ['/date/1999-01-01', 'No edition appeared on “1999-01-01”.'],
+    ['/date/1999-02-30', 'There is no day “1999-02-30”; one is written 2026-09-10.'],
+    ['/week/2026-W54', 'There is no week “2026-W54”; one is written 2026-W37.'],
+    ['/month/2026-13', 'There is no month “2026-13”; one is written 2026-09.'],
+    ['/papers/2609.99999', 'arXiv:2609.99999 has not appeared here.'],
     ['/nowhere', 'There is no page here.'],
   ] as const) {
     const response = await get(path, { headers: { accept: 'text/html' } });
@@ -59,10 +63,27 @@ test('unknown papers, dates and paths are 404 with a page that says so', async (
   assert.equal((await get('/ort/..%2fhandler.js')).status, 404);
 });
 
-test('healthz answers and is never cached', async () => {
-  const response = await get('/healthz');
-  assert.deepEqual(await response.json(), { status: 'ok' });
-  assert.equal(response.headers.get('cache-control'), 'no-store');
+test('healthz and readyz answer and are never cached', async () => {
+  for (const [path, answer] of [
+    ['/healthz', { status: 'ok' }],
+    ['/readyz', { status: 'ok', database: 'pglite' }],
+  ] as const) {
+    const response = await get(path);
+    assert.deepEqual(await response.json(), answer);
+    assert.equal(response.headers.get('cache-control'), 'no-store');
+  }
+});
+
+test('a paper has one address, and its other names lead there', async () => {
+  for (const [from, to] of [
+    ['2502.17421', '/papers/longspec'],
+    ['arXiv:2502.17421v2', '/papers/longspec'],
+    ['2609.99999v1', '/papers/2609.99999'],
+  ] as const) {
+    const response = await get(`/papers/${from}`, { redirect: 'manual' });
+    assert.equal(response.status, 308, from);
+    assert.equal(response.headers.get('location'), to);
+  }
 });
 
 test('pages, scripts, fonts and WebAssembly all carry the isolation headers and a policy', async () => {
@@ -143,14 +164,40 @@ test('a busy port is refused with one line and exit code 2', async (t) => {
   });
 });
 
+test('told to stop, it answers what it was asked, closes the database and leaves', async () => {
+  const other = await servePage();
+  assert.ok(existsSync(join(other.home, 'database.lock')));
+  const answers = Promise.all(
+    ['/', '/trending', '/search?q=mismatch'].map((path) => fetch(other.origin + path)),
+  );
+  await fetch(`${other.origin}/healthz`);
+  const [code, responses] = await Promise.all([other.stop(), answers]);
+  assert.equal(code, 0);
+  assert.deepEqual(
+    responses.map(({ status }) => status),
+    [200, 200, 200],
+  );
+  assert.ok(!existsSync(join(other.home, 'database.lock')));
+  await other[Symbol.asyncDispose]();
+});
+
 test('other bad beginnings are one line and exit code 2 as well', async () => {
   for (const [args, env, line] of [
     [['--port', 'http'], {}, '--port: expected a number from 0 to 65535, found "http".\n'],
     [['--port', '65536'], {}, '--port: expected a number from 0 to 65535, found "65536".\n'],
     [['--port', '0', '--host', '203.0.113.7'], {}, '--host: this machine has no address "203.0.113.7".\n'],
     [[], { WP_SITE_OUT: tmpdir() }, 'The page has not been built. Run "npm run build" first.\n'],
+    [[], { WP_DIGEST_HOUR: '24' }, "WP_DIGEST_HOUR: expected a whole number from 0 to 23, found '24'\n"],
+    [
+      ['--port', '0'],
+      { WP_HOME: page.home },
+      new RegExp(`^the database in '${page.home}/database' is in use by process \\d+: .*\\n$`),
+    ],
   ] as const) {
-    assert.deepEqual(await runServer([...args], env), { stdout: '', stderr: line, code: 2 });
+    const { stdout, stderr, code } = await runServer(args, env);
+    assert.deepEqual({ stdout, code }, { stdout: '', code: 2 });
+    if (typeof line === 'string') assert.equal(stderr, line);
+    else assert.match(stderr, line);
   }
   const unknown = await runServer(['--prot', '80']);
   assert.equal(unknown.code, 2);

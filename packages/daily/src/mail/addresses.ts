@@ -6,7 +6,7 @@ export const paths = {
   login: '/login',
   confirm: '/subscribe/confirm',
   unsubscribe: '/unsubscribe',
-  paper: '/paper',
+  paper: '/papers',
 } as const;
 
 function address(baseUrl: string, path: string, parameters: Readonly<Record<string, string>>): string {

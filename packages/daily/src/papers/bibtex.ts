@@ -38,6 +38,8 @@ function key(author: string, year: number, title: string): string {
   const surname = plain(author.trim().split(/\s+/).at(-1) ?? '') || 'anonymous';
   const word =
     title
+      // Neither formulas nor commands: \mathcal is no word of the title.
+      .replaceAll(/\$[^$]*\$|\\[A-Za-z]+/g, ' ')
       .split(/[^\p{L}]+/u)
       .map(plain)
       .find((part) => part.length > 3) ?? '';

@@ -1,4 +1,8 @@
-import { editions } from '@working-papers/edition';
+import { periodOf } from '@working-papers/daily/dates';
+import { periodView } from '#lib/server/periods.ts';
 import type { PageServerLoad } from './$types';
 
-export const load: PageServerLoad = () => ({ edition: editions[0] });
+export const load: PageServerLoad = async ({ parent, url }) => {
+  const { latest } = await parent();
+  return { view: await periodView('day', periodOf('day', latest.date), url) };
+};

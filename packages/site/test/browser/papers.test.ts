@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import type { AxeResults } from 'axe-core';
 import type { Browser } from 'playwright-core';
 import { fixture, type ServedPage, servePage } from '../serve.ts';
+import { violationsOf } from './axe.ts';
 import { launchBrowser, open } from './browser.ts';
 
 /* What a paper's folder puts on its page, shown with a folder made for this test. */
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let site: ServedPage;
 let browser: Browser;
@@ -129,13 +126,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
       bypassCSP: true,
     });
     await page.getByText('The figures').click();
-    await page.addScriptTag({ content: axe });
-    const { violations } = await page.evaluate(() =>
-      (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-    );
-    assert.deepEqual(
-      violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`),
-      [],
-    );
+    assert.deepEqual(await violationsOf(page), []);
   });
 }

@@ -1,9 +1,6 @@
-import { error } from '@sveltejs/kit';
-import { editionOf } from '@working-papers/edition';
+import { periodNamed, periodView } from '#lib/server/periods.ts';
 import type { PageServerLoad } from './$types';
 
-export const load: PageServerLoad = ({ params }) => {
-  const edition = editionOf(params.date);
-  if (!edition) error(404, `No edition appeared on “${params.date}”.`);
-  return { edition };
-};
+export const load: PageServerLoad = async ({ params, url }) => ({
+  view: await periodView('day', periodNamed('day', params.date), url),
+});
