@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { lockFolder } from '@working-papers/daily/database/folder-lock';
+import { UserError } from '@working-papers/paper';
 
 const site = dirname(fileURLToPath(import.meta.url));
 const repository = join(site, '../..');
@@ -50,8 +53,32 @@ export async function buildSite(options: BuildOptions = {}): Promise<string> {
   const papers = join(site, options.papers ?? '../papers');
   const stamp = join(out, '.sources');
   const current = fingerprint(papers);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return out;
+  const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === current;
+  if (isCurrent()) return out;
+  // SvelteKit has one folder for what it makes on the way: two builds at once would take each other's files
+  const release = await lockPatiently(join(site, '.cache', 'building'));
+  try {
+    if (!isCurrent()) await build(out, papers);
+    writeFileSync(stamp, current);
+  } finally {
+    release();
+  }
+  return out;
+}
 
+/** Waits until no other process is at it. */
+export async function lockPatiently(folder: string): Promise<() => void> {
+  for (;;) {
+    try {
+      return lockFolder(folder);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      await setTimeout(200);
+    }
+  }
+}
+
+async function build(out: string, papers: string): Promise<void> {
   const log: Buffer[] = [];
   // SvelteKit looks at the result by running it, and what stays outside of it is TypeScript.
   const vite = spawn(process.execPath, ['--conditions=source', viteCommand, 'build'], {
@@ -66,8 +93,6 @@ export async function buildSite(options: BuildOptions = {}): Promise<string> {
     vite.on('close', resolve);
   });
   if (code !== 0) throw new Error(`vite build failed:\n${Buffer.concat(log)}`);
-  writeFileSync(stamp, current);
-  return out;
 }
 
 if (import.meta.main) {

@@ -9,7 +9,7 @@ import { type Database, openDatabase } from '@working-papers/daily/database/conn
 import { utcDate } from '@working-papers/daily/dates';
 import { seedEditions } from '@working-papers/daily/seed';
 import { editions } from '@working-papers/edition';
-import { type BuildOptions, buildSite } from '../build.ts';
+import { type BuildOptions, buildSite, lockPatiently } from '../build.ts';
 import { fillWithSample } from './sample.ts';
 
 const site = join(import.meta.dirname, '..');
@@ -101,6 +101,7 @@ async function preparedHome(sample: boolean): Promise<string> {
   for (const file of files) hash.update(readFileSync(join(site, file)));
   const name = sample ? `sample-${utcDate(new Date())}` : 'editions';
   const prepared = join(site, '.cache', 'homes', `${name}-${hash.digest('hex').slice(0, 16)}`);
+  const release = await lockPatiently(join(site, '.cache', 'preparing'));
   if (!existsSync(prepared)) {
     const folder = mkdtempSync(join(tmpdir(), 'wp-home-'));
     const database = await openDatabase({ folder: join(folder, 'database') });
@@ -111,6 +112,7 @@ async function preparedHome(sample: boolean): Promise<string> {
     rmSync(folder, { recursive: true });
     renameSync(`${prepared}.new`, prepared);
   }
+  release();
   return prepared;
 }
 
