@@ -32,7 +32,7 @@ const path: Kind<string> = { expected: 'a path', parse: (value) => resolve(value
 
 const flag: Kind<boolean> = {
   expected: 'on or off',
-  parse: (value) => ({ on: true, off: false })[value],
+  parse: (value) => (value === 'on' ? true : value === 'off' ? false : undefined),
 };
 
 function integer(min: number, max: number): Kind<number> {

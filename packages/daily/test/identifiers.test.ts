@@ -58,6 +58,8 @@ test('what is none', () => {
     'https://arxiv.org/list/cs.LG/recent',
     "2310.09163' or 1=1",
     'https://arxiv.org/abs/',
+    '__proto__',
+    'https://constructor/abs/2310.09163',
     'https://huggingface.co/models',
   ];
   for (const text of none) assert.equal(findArxivId(text), undefined, text);

@@ -34,17 +34,19 @@ function withVersion(id: string, version: string | undefined): ArxivId {
 }
 
 /** Hosts whose addresses hold an identifier, and the first parts of the paths that do. */
-const hosts: Readonly<Record<string, readonly string[]>> = {
-  'arxiv.org': ['abs', 'pdf', 'html', 'format', 'e-print', 'src', 'ps'],
-  'export.arxiv.org': ['abs', 'pdf', 'html', 'format', 'e-print', 'src'],
-  'ar5iv.org': ['abs', 'html', 'pdf'],
-  'ar5iv.labs.arxiv.org': ['abs', 'html', 'pdf'],
-  'alphaxiv.org': ['abs', 'pdf', 'html', 'overview'],
-  'huggingface.co': ['papers'],
-  'hf.co': ['papers'],
-  'doi.org': ['10.48550'],
-  'dx.doi.org': ['10.48550'],
-};
+const hosts: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    'arxiv.org': ['abs', 'pdf', 'html', 'format', 'e-print', 'src', 'ps'],
+    'export.arxiv.org': ['abs', 'pdf', 'html', 'format', 'e-print', 'src'],
+    'ar5iv.org': ['abs', 'html', 'pdf'],
+    'ar5iv.labs.arxiv.org': ['abs', 'html', 'pdf'],
+    'alphaxiv.org': ['abs', 'pdf', 'html', 'overview'],
+    'huggingface.co': ['papers'],
+    'hf.co': ['papers'],
+    'doi.org': ['10.48550'],
+    'dx.doi.org': ['10.48550'],
+  }),
+);
 
 /**
  * Reads what a reader pastes: an identifier, `arXiv:...`, a DOI of arXiv, or an address of arXiv, ar5iv, alphaXiv or
@@ -59,7 +61,7 @@ export function findArxivId(text: string): ArxivId | undefined {
   const address = /^[a-z]+:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;
   if (!URL.canParse(address)) return undefined;
   const { protocol, hostname, pathname } = new URL(address);
-  const paths = hosts[hostname.replace(/^www\./, '')];
+  const paths = hosts.get(hostname.replace(/^www\./, ''));
   if (!paths || !/^https?:$/.test(protocol)) return undefined;
   const [first = '', ...rest] = pathname.split('/').filter((part) => part !== '');
   if (!paths.includes(first)) return undefined;

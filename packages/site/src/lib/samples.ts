@@ -15,6 +15,6 @@ export interface Samples {
 
 /** A picture of what the paper's method makes; undefined where it makes none. */
 export function samplesOf(id: string): (Samples & { readonly url: string }) | undefined {
-  const [about, url] = [samples[id], pictures[id]];
-  return about && url !== undefined ? { ...about, url } : undefined;
+  if (!Object.hasOwn(samples, id) || !Object.hasOwn(pictures, id)) return undefined;
+  return { ...samples[id]!, url: pictures[id]! };
 }
