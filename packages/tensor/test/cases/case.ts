@@ -28,6 +28,9 @@ export interface Case {
   readonly secondOrder?: boolean;
 }
 
+/** WGSL allows sin and cos an absolute error of 2^-11 ("Floating Point Accuracy"); SwiftShader uses it. */
+export const inexactOnGpu = (check: Case): Case => ({ ...check, providerTolerance: 2e-3 });
+
 /**
  * Checks by operator name. A family of operators (`cases/<family>.ts`) exports two tables, `gradientCases` for
  * the operators that have a gradient and `forwardCases` for further forward checks and the operators that have none.

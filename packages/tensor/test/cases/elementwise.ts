@@ -8,6 +8,7 @@ import {
   type Cases,
   distinct,
   type Input,
+  inexactOnGpu,
   integers,
   normal,
   uniform,
@@ -74,9 +75,6 @@ function unaryCases(
     ...more,
   ];
 }
-
-/** WGSL allows sin and cos an absolute error of 2^-11 ("Floating Point Accuracy"); SwiftShader uses it. */
-const inexactOnGpu = (check: Case): Case => ({ ...check, providerTolerance: 2e-3 });
 
 const any = (shape: readonly number[], seed: number): Input => normal(shape, seed);
 
