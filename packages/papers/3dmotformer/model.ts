@@ -279,7 +279,7 @@ export interface FirstValues {
   /**
    * Metres that count as one in the first values: those that meet metres are drawn so much smaller. Default 10. Boxes come in
    * raw metres, tens of them; with 1, as released, what they become is tens of times as large as what attention adds, and
-   * on KITTI training needs twice the updates.
+   * training takes long to hear the latter.
    */
   readonly reach?: number;
   /**
