@@ -44,6 +44,22 @@ export function refuseQuick(from: string, quick: boolean, out: string | undefine
     throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
 }
 
+/** An option of benches that train much: N processes side by side, a core each, then one without it that measures. */
+export const partOption = {
+  type: 'string',
+  description:
+    'K/N: only train, and of the trainings each Nth from the Kth; N processes side by side, a core each',
+} as const;
+
+/** What `--part K/N` names of a list; all of it without. Throws a UserError for what is no part. */
+export function partOf<Item>(items: readonly Item[], part: string | undefined): Item[] {
+  if (part === undefined) return [...items];
+  const [, k, n] = /^([1-9]\d*)\/([1-9]\d*)$/.exec(part)?.map(Number) ?? [];
+  if (k === undefined || n === undefined || k > n)
+    throw new UserError(`--part ${part}: expected K/N, like 1/2 for the first of two halves`);
+  return items.filter((_, index) => index % n === k - 1);
+}
+
 /** Everything of a `results.json` but its report. */
 export interface MeasuredRun extends RunManifest {
   readonly settings: { readonly quick: boolean };

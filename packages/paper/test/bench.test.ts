@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { type Report, readmeMarkers } from '@working-papers/edition';
-import { growResults, type MeasuredRun, printResults, refuseQuick, remakeReadme } from '../src/bench.ts';
+import {
+  growResults,
+  type MeasuredRun,
+  partOf,
+  printResults,
+  refuseQuick,
+  remakeReadme,
+} from '../src/bench.ts';
 import type { Output } from '../src/command.ts';
 import { UserError } from '../src/user-error.ts';
 
@@ -125,4 +132,14 @@ test('a person sees the tables, and that a quick run is one', async () => {
   printResults(output, withReport(results));
   assert.ok(said.lines.some((line) => line.includes('[7]')) && /quick run/.test(said.lines.at(-1)!));
   assert.deepEqual((said.result as Measured).values, [7]);
+});
+
+test('parts of a list have all of it once, and what is no part says so', () => {
+  const items = ['a', 'b', 'c', 'd', 'e'];
+  assert.deepEqual(partOf(items, '1/2'), ['a', 'c', 'e']);
+  assert.deepEqual(partOf(items, '2/2'), ['b', 'd']);
+  assert.deepEqual(partOf(items, '7/7'), []);
+  assert.deepEqual(partOf(items, undefined), items);
+  for (const wrong of ['', '3', '0/2', '3/2', '1/0', '1/2/3', '-1/2', '1.5/2'])
+    assert.throws(() => partOf(items, wrong), /--part .*expected K\/N/);
 });

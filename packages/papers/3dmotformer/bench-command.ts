@@ -1,7 +1,7 @@
 /** `wp bench 3dmotformer`: own tracks, labels' tracks and the Kalman filter on KITTI, the claims answered line by line. */
 
 import { defineCommand } from '@working-papers/paper';
-import { benchOptions } from '@working-papers/paper/bench';
+import { benchOptions, partOption } from '@working-papers/paper/bench';
 import type { Bench } from './bench.ts';
 import type { Measured, Settings } from './results.ts';
 
@@ -35,6 +35,7 @@ export const benchCommand = defineCommand({
       default: 'all',
       description: 'only a part; what --out has of the other stays',
     },
+    part: partOption,
     ...benchOptions,
     quick: {
       type: 'boolean',
@@ -45,7 +46,7 @@ export const benchCommand = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     if (options.readme) return wp.remakeReadme(import.meta.url, '3dmotformer', output);
-    const { quick, stage } = options;
+    const { quick, stage, part } = options;
     const settings: Settings = {
       epochs: quick ? 1 : options.epochs,
       seeds: Array.from({ length: quick ? 1 : options.seeds }, (_, i) => i + 1),
@@ -72,11 +73,13 @@ export const benchCommand = defineCommand({
               .filter(({ hertz, training }) => hertz === 2 && (!training || training.length === 6))
               .slice(0, 5)
           : all;
-        for (const candidate of wanted) {
+        // a training that several are measured with is in one part
+        const trainings = wanted.filter(({ training, matcher }) => training && !matcher);
+        for (const candidate of part === undefined ? wanted : wp.partOf(trainings, part)) {
           const { name, hertz, seed } = candidate;
           const same = (each: (typeof results.trackers)[number]) =>
             each.name === name && each.hertz === hertz && each.seed === seed;
-          if (results.trackers.some(same)) continue;
+          if (part === undefined && results.trackers.some(same)) continue;
           if (isOver()) break;
           using bar = output.progress(`${name}, ${hertz} Hz, seed ${seed}`, 1);
           let steps = 0;
@@ -91,10 +94,13 @@ export const benchCommand = defineCommand({
               bar.update(0, `update ${steps}, loss ${loss.toFixed(3)}`);
             },
           };
-          results.trackers.push(await wp.measureCandidate(bench, candidate));
+          if (part === undefined) {
+            results.trackers.push(await wp.measureCandidate(bench, candidate));
+            await save();
+          } else await wp.trainCandidate(bench, candidate);
           bar.update(1);
-          await save();
         }
+        if (part !== undefined) return;
       }
       if ((wants('crowds') || wants('soak')) && !isOver()) {
         const { model, weights, options: described } = await wp.readMotFormer();

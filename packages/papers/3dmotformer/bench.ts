@@ -158,6 +158,12 @@ interface Trained {
   readonly room: { readonly maxDets: number; readonly maxTracks: number };
 }
 
+/** Weights of a candidate that learns, and only them: what `measureCandidate` would train first. */
+export async function trainCandidate(bench: Bench, candidate: Candidate): Promise<void> {
+  const { training, hertz } = candidate;
+  if (training) await trained(bench, candidate, training, hertz === 2 ? 5 : 1);
+}
+
 async function trained(
   { device, recordings, settings, folder, signal, onStep }: Bench,
   { hertz, seed }: Candidate,

@@ -1,7 +1,7 @@
 /** `wp bench agd`: adapters beside guidance and beside what they are measured against, the claims answered line by line. */
 
 import { defineCommand, UserError } from '@working-papers/paper';
-import { benchOptions, type Growing } from '@working-papers/paper/bench';
+import { benchOptions, type Growing, partOption } from '@working-papers/paper/bench';
 import type { Bench, Trained, Training } from './bench.ts';
 import type { Measured, Settings } from './results.ts';
 import type { Trajectories } from './trajectories.ts';
@@ -56,6 +56,7 @@ export const benchCommand = defineCommand({
       type: 'string',
       description: "what judges: a file from 'wp train cifar10-features'; default the one that ships",
     },
+    part: partOption,
     ...benchOptions,
     quick: {
       type: 'boolean',
@@ -149,6 +150,10 @@ export const benchCommand = defineCommand({
       const mine = trainings.filter(({ name }) =>
         wants(name.startsWith('Ablation') ? 'ablations' : 'trainings'),
       );
+      if (options.part !== undefined) {
+        for (const training of wp.partOf(mine, options.part)) await trained(training);
+        return;
+      }
       for (const training of mine) {
         const isKnown = results.trainings.some(
           ({ name, seed, updates }) =>
