@@ -20,7 +20,7 @@ import { NearestTracker } from './nearest.ts';
 import type { CrowdResult, Settings, TrackerResult } from './results.ts';
 import { compileMotFormer } from './track.ts';
 import { trainMotFormer } from './train.ts';
-import { roomFor, windows } from './training-data.ts';
+import { windows } from './training-data.ts';
 
 export const names = {
   own: 'Trained on own tracks',
@@ -131,7 +131,7 @@ export async function measureCandidate(bench: Bench, candidate: Candidate): Prom
     };
     return { name, hertz, seed, epochs: 0, minutes: 0, gap: null, ...(await judge(opens[name]!)) };
   }
-  const { model, weights, minutes, room } = await trained(bench, candidate, training, every);
+  const { model, weights, minutes } = await trained(bench, candidate, training, every);
   const graph = graphOf(hertz);
   const classes = kittiKinds.length;
   const compiled = await compileMotFormer({ device, model, weights, graph, classes, matcher });
@@ -143,7 +143,7 @@ export async function measureCandidate(bench: Bench, candidate: Candidate): Prom
     device,
     model,
     store,
-    rollout: { graph: trainingGraphOf(hertz), classes, matcher, ...room },
+    rollout: { graph: trainingGraphOf(hertz), classes, matcher },
     sequences,
   });
   await store.dispose();
@@ -154,8 +154,6 @@ interface Trained {
   readonly model: MotFormer;
   readonly weights: Weights;
   readonly minutes: number;
-  /** For one recording at a time. */
-  readonly room: { readonly maxDets: number; readonly maxTracks: number };
 }
 
 /** Weights of a candidate that learns, and only them: what `measureCandidate` would train first. */
@@ -174,14 +172,6 @@ async function trained(
   const epochs = settings.epochs * training.epochs;
   const classes = kittiKinds.length;
   const model = new MotFormer({ nodeInputs: 10 + classes });
-  const most = Math.max(
-    ...recordings.flatMap(({ poses, detections }) =>
-      poses.map((_, frame) =>
-        kittiKinds.reduce((sum, kind) => sum + (detections[kind][frame]?.length ?? 0), 0),
-      ),
-    ),
-  );
-  const room = { maxDets: most, maxTracks: 3 * most };
   const recipe = isReleased ? 'released' : memory === undefined ? 'ours' : `memory-${memory}`;
   const slug = [hertz, tracks, length, augment ? 'augmented' : 'plain', lead, recipe, epochs, seed].join('-');
   const path = join(folder, `${slug}.safetensors`);
@@ -191,7 +181,6 @@ async function trained(
       model,
       weights: loadStateDict(model, tensors, { file: path }),
       minutes: Number(metadata.minutes),
-      room,
     };
   }
   const start = performance.now();
@@ -203,14 +192,13 @@ async function trained(
         trainingFrames(recording, { every, phase }),
       ),
     );
-  const counts = sequences.flat().map(({ dets }) => dets.length);
   const batchSize = 8;
   const done = await trainMotFormer({
     device,
     model,
     sequences,
     windows: windows(sequences, length),
-    rollout: { graph: trainingGraphOf(hertz), classes, tracks, ...roomFor(counts, batchSize) },
+    rollout: { graph: trainingGraphOf(hertz), classes, tracks },
     seed,
     epochs,
     length,
@@ -227,7 +215,7 @@ async function trained(
   signal.throwIfAborted();
   const minutes = (performance.now() - start) / 60_000;
   await writeSafetensors(path, stateDict(model, done.weights), { metadata: { minutes: minutes.toFixed(1) } });
-  return { model, weights: done.weights, minutes, room };
+  return { model, weights: done.weights, minutes };
 }
 
 /** Writes down what each step takes, milliseconds. */

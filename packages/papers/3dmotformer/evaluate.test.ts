@@ -75,9 +75,10 @@ test('the network’s results are the detections with identities, whatever they 
     device,
     model,
     store,
-    rollout: { graph: kittiSlowGraph, classes: 3, maxDets: 8, maxTracks: 16 },
+    rollout: { graph: kittiSlowGraph, classes: 3 },
     sequences: [trainingFrames(recording, { every: 5 })],
   });
   assert.ok(gap.closed > 0 && gap.forced > 0);
+  assert.ok(gap.filled > 0 && gap.filled <= 1, `${gap.filled}`);
   await store.dispose();
 });

@@ -65,6 +65,8 @@ export interface Gap {
   readonly closed: number;
   /** And where they are made of labels. */
   readonly forced: number;
+  /** Share of the places in lists of candidates that hold one, on own tracks; the rest is all that a graph is padded with. */
+  readonly filled: number;
 }
 
 /** The mismatch: the same weights on their own tracks and on tracks of labels. */
@@ -72,8 +74,8 @@ export async function closedAndForced(options: GapOptions): Promise<Gap> {
   const { device, model, store, rollout, sequences, length = 40 } = options;
   // in inference: a model that drops nothing
   const runner = await compileRunner(device, model, store, rollout, false);
-  const loss = async (tracks: 'own' | 'labels') => {
-    let [sum, edges] = [0, 0];
+  const lossOf = async (tracks: 'own' | 'labels') => {
+    let [sum, edges, places] = [0, 0, 0];
     for (const frames of sequences) {
       for (let first = 0; first + 2 <= frames.length; first += length) {
         const window = frames.slice(first, first + length);
@@ -88,6 +90,7 @@ export async function closedAndForced(options: GapOptions): Promise<Gap> {
             async step(record, frame) {
               const answer = await inner.step(record, frame);
               const [z, y, mask] = [answer.affinity, record.target, record.across.mask].map(toNumbers);
+              places += mask!.length;
               for (const [i, there] of mask!.entries()) {
                 if (there === 0) continue;
                 const sure = 1 / (1 + Math.exp(y![i] === 1 ? -z![i]! : z![i]!));
@@ -100,10 +103,11 @@ export async function closedAndForced(options: GapOptions): Promise<Gap> {
         );
       }
     }
-    return edges === 0 ? Number.NaN : sum / edges;
+    return { loss: edges === 0 ? Number.NaN : sum / edges, filled: edges / places };
   };
   try {
-    return { closed: await loss('own'), forced: await loss('labels') };
+    const [{ loss: closed, filled }, { loss: forced }] = [await lossOf('own'), await lossOf('labels')];
+    return { closed, forced, filled };
   } finally {
     await runner.dispose();
   }

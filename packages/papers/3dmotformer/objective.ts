@@ -38,22 +38,30 @@ export function frameLosses(answer: FrameAnswer, { target, mask, velocity, moves
   return { affinity, velocity: wrong.sum().div(dets.reshape([]).mul(2)) };
 }
 
-const lists = (rows: number, room: number) =>
+const lists = (rows: string, room: number) =>
   ({ index: { shape: [rows, room], dtype: 'int32' }, mask: { shape: [rows, room] } }) as const;
 
-/** Shapes of one frame's record. */
-export function frameSpec({ classes, maxDets, maxTracks, graph }: RolloutOptions) {
+/** Shapes of a frame that the network is asked; `n` and `m` name the numbers of detections and tracks. */
+export function graphSpec({ classes, graph }: RolloutOptions, n = 'n', m = 'm') {
   const { maxNeighbours: k = 16 } = graph;
   return {
-    dets: { shape: [maxDets, 10 + classes] },
-    amongTracks: lists(maxTracks, k),
-    amongDets: lists(maxDets, k),
-    across: lists(maxDets, k),
-    edges: { shape: [maxDets, k, 10] },
-    source: { shape: [maxTracks], dtype: 'int32' },
-    target: { shape: [maxDets, k] },
-    velocity: { shape: [maxDets, 2] },
-    moves: { shape: [maxDets] },
+    dets: { shape: [n, 10 + classes] },
+    amongTracks: lists(m, k),
+    amongDets: lists(n, k),
+    across: lists(n, k),
+    edges: { shape: [n, k, 10] },
+  } as const satisfies Record<string, InputSpec | Record<string, InputSpec>>;
+}
+
+/** Shapes of a frame's record. */
+function frameSpec(options: RolloutOptions, n: string, m: string) {
+  const { maxNeighbours: k = 16 } = options.graph;
+  return {
+    ...graphSpec(options, n, m),
+    source: { shape: [m], dtype: 'int32' },
+    target: { shape: [n, k] },
+    velocity: { shape: [n, 2] },
+    moves: { shape: [n] },
     counts: { shape: [2] },
   } as const satisfies Record<string, InputSpec | Record<string, InputSpec>>;
 }
@@ -86,32 +94,27 @@ export function trainFrame(
 /** A window's record as tensors; see `WindowRecord`. */
 export interface WindowTensors {
   readonly first: Tensor;
-  readonly fresh: Tensor;
   readonly before: Tensor;
   readonly frames: readonly FrameTensors[];
 }
 
-/** Shapes of a window's record, by the number of recorded frames. */
+/** Shapes of a window's record, by the number of recorded frames: each has its own numbers of detections and tracks. */
 export function windowSpec(options: RolloutOptions, recorded: number) {
-  const frame = frameSpec(options);
-  const { maxDets, maxTracks, width = 128 } = options;
+  const { classes, width = 128 } = options;
   return {
-    first: frame.dets,
-    fresh: { shape: [1] },
-    before: { shape: [maxDets + maxTracks, width] },
-    frames: Array.from({ length: recorded }, () => frame),
+    first: { shape: ['first', 10 + classes] },
+    before: { shape: ['before', width] },
+    frames: Array.from({ length: recorded }, (_, i) => frameSpec(options, `n${i}`, `m${i}`)),
   } as const;
 }
 
 /** The window once more, in one graph: the sum over frames of both losses, and each for itself. */
 export function replay(
   model: MotFormer,
-  { first, fresh, before, frames }: WindowTensors,
+  { first, before, frames }: WindowTensors,
   seed: Tensor,
 ): { readonly loss: Tensor; readonly [metric: string]: Tensor } {
-  const born = model.embed(first).mul(fresh); // (N, d): of a first frame, tracks are its detections
-  const rest = before.size(0) - born.size(0);
-  let features = before.add(born.pad([[0, 0, rest]])); // (N + M, d)
+  let features = concat([model.embed(first), before], 0); // of a first frame, tracks are its detections
   const losses = frames.map((frame, i) => {
     const tracks = gather(features, frame.source, 0); // (M, d)
     const answer = trainFrame(model, frame, tracks, seed.add(i + 1));

@@ -37,7 +37,7 @@ const tracker = (
   epochs: 8,
   minutes: 10,
   measures: { car: kitti(samota, switches), pedestrian: kitti(samota, switches), cyclist: kitti(samota, 1) },
-  gap: ratio === undefined ? null : { closed: 0.1 * ratio, forced: 0.1 },
+  gap: ratio === undefined ? null : { closed: 0.1 * ratio, forced: 0.1, filled: 0.25 },
   framesPerSecond: 400,
   milliseconds: 2,
   slowest: 5,

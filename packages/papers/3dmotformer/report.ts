@@ -182,6 +182,16 @@ function tablesOf(measured: Measured): Table[] {
         rows,
       });
   }
+  const padded = measured.trackers.filter(({ gap, name }) => gap && name === names.own);
+  if (padded.length > 0)
+    tables.push({
+      title: 'Padding: places in the lists of eight candidates that hold none',
+      columns: ['Frames a second', 'Share'],
+      rows: [2, 10].flatMap((hertz) => {
+        const shares = padded.flatMap((each) => (each.hertz === hertz ? [1 - each.gap!.filled] : []));
+        return shares.length > 0 ? [[hertz, `${(100 * mean(shares)).toFixed(0)} %`]] : [];
+      }),
+    });
   if (measured.crowds.length > 0)
     tables.push({
       title: 'Time of a frame',

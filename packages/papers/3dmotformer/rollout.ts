@@ -3,8 +3,8 @@
  * tracks, and all that is discrete on the way (neighbours, matches, targets) is written down. The training step then
  * replays the whole window in one graph, through which gradients flow from frame to frame (section 4 of the method).
  *
- * The windows of a batch lie in one graph side by side, without edges between them. Sizes are fixed, for the graph is
- * compiled once; what does not fit is left out, the least sure first, and counted.
+ * The windows of a batch lie in one graph side by side, without edges between them. Graphs take any number of nodes, so
+ * that nothing is padded but the lists of neighbours; a frame without detections or tracks has one row of zeros for them.
  */
 
 import { type NdArray, ndarray } from '@working-papers/tensor';
@@ -24,9 +24,6 @@ import type { TrainingFrame } from './training-data.ts';
 export interface RolloutOptions {
   readonly graph: GraphOptions;
   readonly classes: number;
-  /** Room for detections and for tracks of all windows together. */
-  readonly maxDets: number;
-  readonly maxTracks: number;
   /** Of the network's features; default 128. */
   readonly width?: number;
   /** Default `greedy`. */
@@ -47,7 +44,7 @@ export interface FrameRecord {
   readonly amongDets: { readonly index: NdArray; readonly mask: NdArray };
   readonly across: { readonly index: NdArray; readonly mask: NdArray };
   readonly edges: NdArray;
-  /** Where each track's feature comes from: a row of [detections, tracks] of the frame before; of a first frame, a row of its detections. */
+  /** Where each track's feature comes from: a row of [detections, tracks] of the frame before, of `[first, before]` at first. */
   readonly source: NdArray;
   /** 1 for edges between detection and track of one labelled object, [N, K]. */
   readonly target: NdArray;
@@ -60,11 +57,9 @@ export interface FrameRecord {
 
 /** A window's record, in order, with what its first frame's tracks know. */
 export interface WindowRecord {
-  /** The first frame's detections, [N, inputs]; zeros where something was tracked before. */
+  /** Detections of the first frame, [N, inputs], which are its tracks; one row of zeros where something was tracked before. */
   readonly first: NdArray;
-  /** 1 where tracks begin with the first frame's detections, 0 where something was tracked before: [1]. */
-  readonly fresh: NdArray;
-  /** Features of detections and tracks of the frame before the recorded ones, [N + M, d]; zeros for a fresh window. */
+  /** Features of detections and tracks of the frame before the recorded ones, [N + M, d]; one row of zeros where there is none. */
   readonly before: NdArray;
   readonly frames: readonly FrameRecord[];
 }
@@ -98,12 +93,6 @@ interface Placed {
   readonly window: number;
 }
 
-/** How many detections and tracks had no room. */
-export interface Overflow {
-  dets: number;
-  tracks: number;
-}
-
 /**
  * Rolls windows of equal length out. Their first `lead` frames are tracked and not recorded, so that the window begins with
  * tracks that are as old as at run time; of these no gradient tells. Throws a RangeError for windows of different lengths.
@@ -112,33 +101,29 @@ export async function rollOut(
   windows: readonly (readonly TrainingFrame[])[],
   options: RolloutOptions,
   run: FrameRunner,
-  { overflow = { dets: 0, tracks: 0 }, lead = 0 }: { overflow?: Overflow; lead?: number } = {},
+  { lead = 0 }: { lead?: number } = {},
 ): Promise<WindowRecord> {
-  const { graph, classes, maxDets, width = 128, matcher = 'greedy', tracks: kind = 'own' } = options;
+  const { graph, classes, width = 128, matcher = 'greedy', tracks: kind = 'own' } = options;
   const length = windows[0]?.length ?? 0;
   if (length < lead + 2 || windows.some((window) => window.length !== length))
     throw new RangeError(
       `windows of ${windows.map((window) => window.length).join(', ')} frames: equal lengths from ${lead + 2}`,
     );
-  const start = place(windows, 0, maxDets, overflow);
-  const first = padRows(
-    nodeFeatures(
-      start.map(({ box }) => box),
-      classes,
-    ),
-    maxDets,
-  );
+  const start = place(windows, 0);
+  const boxes = start.map(({ box }) => box);
+  const first = someRows(nodeFeatures(boxes, classes));
   await run.start(first);
   let live: Live[] = start.map((det, row) => born(det, row, det.box.velocity));
   const frames: FrameRecord[] = [];
   let before: NdArray | undefined;
   for (let t = 1; t < length; t++) {
     if (t === lead + 1 && lead > 0) before = await run.features();
-    const dets = place(windows, t, maxDets, overflow);
+    const dets = place(windows, t);
     live = live.map((track) => moved(track, windows[track.window]![t - 1]!.shift));
-    live = fitting(live, options.maxTracks, overflow);
     const { lists: across, ...record } = describe(dets, live, options);
-    if (t > lead) frames.push(record);
+    // behind the row of zeros that stands for a first frame
+    if (t > lead)
+      frames.push(before && frames.length === 0 ? { ...record, source: shifted(record.source, 1) } : record);
     if (t + 1 === length) break; // nothing is matched behind the last frame
     const answer = await run.step(record, t);
     const [k, velocities] = [record.across.index.shape[1]!, answer.velocity.data as Float32Array];
@@ -157,43 +142,33 @@ export async function rollOut(
     });
     const { maxMisses = 2 } = options;
     const lost = live.flatMap((track, j): Live[] =>
-      matched.has(j) || track.age > maxMisses ? [] : [{ ...track, age: track.age + 1, source: maxDets + j }],
+      matched.has(j) || track.age > maxMisses
+        ? []
+        : [{ ...track, age: track.age + 1, source: rowsOf(dets) + j }],
     );
     live = [...found, ...lost];
   }
-  const zeros = (shape: readonly number[]) =>
-    ndarray(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
-  return {
-    first: before ? zeros(first.shape) : first,
-    fresh: ndarray([before ? 0 : 1]),
-    before: before ?? zeros([maxDets + options.maxTracks, width]),
-    frames: frames.map(({ lists: _, ...record }: FrameRecord & { lists?: unknown }) => record),
-  };
+  const row = (length: number) => ndarray(new Float32Array(length), [1, length]);
+  return before ? { first: row(first.shape[1]!), before, frames } : { first, before: row(width), frames };
 }
 
-/** Detections of frame `t` of all windows, one window after the other, as many as there is room for. */
-function place(
-  windows: readonly (readonly TrainingFrame[])[],
-  t: number,
-  most: number,
-  overflow: Overflow,
-): Placed[] {
-  const all = windows.flatMap((frames, window) => {
+/** Rows of so many nodes: no row at all is a shape that kernels need not bear. */
+const rowsOf = ({ length }: { readonly length: number }) => Math.max(1, length);
+
+function shifted({ data, shape }: NdArray, by: number): NdArray {
+  return ndarray(
+    (data as Int32Array).map((row) => row + by),
+    shape as number[],
+    'int32',
+  );
+}
+
+/** Detections of frame `t` of all windows, one window after the other. */
+function place(windows: readonly (readonly TrainingFrame[])[], t: number): Placed[] {
+  return windows.flatMap((frames, window) => {
     const { dets, ids, next } = frames[t]!;
     return dets.map((box, i): Placed => ({ box, id: ids[i]!, next: next[i], window }));
   });
-  if (all.length <= most) return all;
-  overflow.dets += all.length - most;
-  const kept = new Set(all.toSorted((a, b) => b.box.score - a.box.score).slice(0, most));
-  return all.filter((det) => kept.has(det));
-}
-
-/** The youngest tracks, in their order. */
-function fitting(tracks: Live[], most: number, overflow: Overflow): Live[] {
-  if (tracks.length <= most) return tracks;
-  overflow.tracks += tracks.length - most;
-  const kept = new Set(tracks.toSorted((a, b) => a.age - b.age).slice(0, most));
-  return tracks.filter((track) => kept.has(track));
 }
 
 function born({ box, id, window }: Placed, source: number, velocity: readonly [number, number]): Live {
@@ -238,13 +213,15 @@ function byWindow(
 }
 
 function describe(dets: readonly Placed[], live: readonly Live[], options: RolloutOptions) {
-  const { graph, classes, maxDets, maxTracks } = options;
+  const { graph, classes } = options;
   const { maxNeighbours = 16 } = graph;
+  const rows = rowsOf(dets);
   const boxes = dets.map(({ box }) => box);
-  const rowsOf = new Map<number, number[]>();
-  for (const [row, { window }] of live.entries()) rowsOf.set(window, [...(rowsOf.get(window) ?? []), row]);
+  const tracksOf = new Map<number, number[]>();
+  for (const [row, { window }] of live.entries())
+    tracksOf.set(window, [...(tracksOf.get(window) ?? []), row]);
   const lists = byWindow(dets, (rows, window) => {
-    const tracks = rowsOf.get(window) ?? [];
+    const tracks = tracksOf.get(window) ?? [];
     const own = candidates(
       rows.map((row) => boxes[row]!),
       tracks.map((row) => live[row]!),
@@ -260,9 +237,9 @@ function describe(dets: readonly Placed[], live: readonly Live[], options: Rollo
         graph,
       ).map((near) => near.map((j) => rows[j]!)),
     );
-  const target = new Float32Array(maxDets * maxNeighbours);
-  const velocity = new Float32Array(maxDets * 2);
-  const moves = new Float32Array(maxDets);
+  const target = new Float32Array(rows * maxNeighbours);
+  const velocity = new Float32Array(rows * 2);
+  const moves = new Float32Array(rows);
   let edgeCount = 0;
   for (const [i, det] of dets.entries()) {
     for (const [at, j] of lists[i]!.entries()) {
@@ -273,32 +250,29 @@ function describe(dets: readonly Placed[], live: readonly Live[], options: Rollo
     velocity.set(labelled(det, graph), 2 * i);
     moves[i] = 1;
   }
-  const source = new Int32Array(maxTracks);
+  const source = new Int32Array(rowsOf(live));
   source.set(live.map((track) => track.source));
-  const pad = (own: readonly (readonly number[])[], rows: number) =>
-    packLists([...own, ...Array.from({ length: rows - own.length }, () => [])], maxNeighbours);
+  const pack = (own: readonly (readonly number[])[]) => packLists(own.length > 0 ? own : [[]], maxNeighbours);
   return {
     lists,
-    dets: padRows(nodeFeatures(boxes, classes), maxDets),
-    amongTracks: pad(among(live, live), maxTracks),
-    amongDets: pad(among(boxes, dets), maxDets),
-    across: pad(lists, maxDets),
-    edges: padRows(edgeFeatures(boxes, live, lists, graph, maxNeighbours), maxDets),
-    source: ndarray(source, [maxTracks], 'int32'),
-    target: ndarray(target, [maxDets, maxNeighbours]),
-    velocity: ndarray(velocity, [maxDets, 2]),
+    dets: someRows(nodeFeatures(boxes, classes)),
+    amongTracks: pack(among(live, live)),
+    amongDets: pack(among(boxes, dets)),
+    across: pack(lists),
+    edges: someRows(edgeFeatures(boxes, live, lists, graph, maxNeighbours)),
+    source: ndarray(source, [source.length], 'int32'),
+    target: ndarray(target, [rows, maxNeighbours]),
+    velocity: ndarray(velocity, [rows, 2]),
     moves: ndarray(moves),
     counts: ndarray([Math.max(1, edgeCount), Math.max(1, dets.length)]),
   };
 }
 
-/** More rows, of zeros. */
-function padRows(array: NdArray, rows: number): NdArray {
-  const [, ...rest] = array.shape;
-  const size = rest.reduce((a, b) => a * b, 1);
-  const data = new Float32Array(rows * size);
-  data.set(array.data as Float32Array);
-  return { dtype: 'float32', shape: [rows, ...rest], data };
+/** One row of zeros where there is none. */
+function someRows(array: NdArray): NdArray {
+  const [rows, ...rest] = array.shape;
+  if (rows! > 0) return array;
+  return ndarray(new Float32Array(rest.reduce((a, b) => a * b, 1)), [1, ...rest]);
 }
 
 /** Matches within each window: each has its own order of sureness. */

@@ -100,8 +100,6 @@ export const trainCommand = defineCommand({
     });
     reading.end();
     const windows = wp.windows(sequences, length);
-    const counts = sequences.flat().map(({ dets }) => dets.length);
-    const room = wp.roomFor(counts, batchSize);
     const model = new wp.MotFormer({ nodeInputs: 10 + wp.kittiKinds.length });
     await using device = await openChosenDevice(options);
     const epochs = quick ? 1 : options.epochs;
@@ -111,7 +109,7 @@ export const trainCommand = defineCommand({
       model,
       sequences,
       windows,
-      rollout: { graph: { ...graph, maxNeighbours: 8 }, classes: wp.kittiKinds.length, tracks, ...room },
+      rollout: { graph: { ...graph, maxNeighbours: 8 }, classes: wp.kittiKinds.length, tracks },
       seed,
       epochs,
       length,
@@ -183,6 +181,6 @@ export const trainCommand = defineCommand({
       ]),
     );
     output.print(`\n${file}`);
-    output.result({ weights: file, seed, steps: trained.steps, measures, overflow: trained.overflow, room });
+    output.result({ weights: file, seed, steps: trained.steps, measures });
   },
 });

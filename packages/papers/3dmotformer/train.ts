@@ -26,19 +26,13 @@ import { type Augmentation, augment } from './augment.ts';
 import { type FirstValues, initializeMotFormer, type MotFormer } from './model.ts';
 import {
   type FrameTensors,
-  frameSpec,
+  graphSpec,
   replay,
   trainFrame,
   type WindowTensors,
   windowSpec,
 } from './objective.ts';
-import {
-  type FrameRecord,
-  type FrameRunner,
-  type Overflow,
-  type RolloutOptions,
-  rollOut,
-} from './rollout.ts';
+import { type FrameRecord, type FrameRunner, type RolloutOptions, rollOut } from './rollout.ts';
 import type { TrainingFrame } from './training-data.ts';
 
 /** A sequence's frames; windows lie within frames that are labelled. */
@@ -80,8 +74,6 @@ export interface TrainOptions
 export interface TrainedMotFormer {
   readonly weights: Weights;
   readonly steps: number;
-  /** Detections and tracks that had no room. */
-  readonly overflow: Overflow;
 }
 
 const unseen: TrainingFrame = { dets: [], ids: [], next: [], shift: [0, 0, 0] };
@@ -90,7 +82,6 @@ const unseen: TrainingFrame = { dets: [], ids: [], next: [], shift: [0, 0, 0] };
 export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotFormer> {
   const { device, model, sequences, windows, rollout, seed, epochs } = options;
   const { length = 6, batchSize = 8, lead = 16, rate = 6e-4, augmentation = {}, firstValues = {} } = options;
-  const overflow: Overflow = { dets: 0, tracks: 0 };
   const spec = flatten(windowSpec(rollout, length - 1)) as Record<string, InputSpec>;
   const trainer = await Trainer.create({
     device,
@@ -135,7 +126,7 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
         const drawn = own.integer(2 ** 30);
         const past = own.integer(Math.round(lead * grown((epoch * loader.batches + at) / steps)) + 1);
         const frames = batch.map((window) => window.slice(lead - past));
-        const record = await rollOut(frames, rollout, runner.of(drawn), { overflow, lead: past });
+        const record = await rollOut(frames, rollout, runner.of(drawn), { lead: past });
         // frames of the replay count from the window's first, those of the rollout from the past's
         const seed = ndarray([drawn + past], [], 'int32');
         yield { ...(flatten(record) as Record<string, NdArray>), seed };
@@ -154,7 +145,7 @@ export async function trainMotFormer(options: TrainOptions): Promise<TrainedMotF
       steps,
       folder,
     });
-    return { weights: await trainer.weights(), steps: done, overflow };
+    return { weights: await trainer.weights(), steps: done };
   } finally {
     await runner.dispose();
     await trainer.dispose();
@@ -181,22 +172,26 @@ export async function compileRunner(
   options: RolloutOptions,
   training = true,
 ): Promise<{ of(seed: number): FrameRunner; dispose(): Promise<void> }> {
-  const { target: _, velocity: __, moves: ___, counts: ____, source, dets, ...graph } = frameSpec(options);
+  const graph = graphSpec(options);
   const d = model.embedding.weight.shape[0] as number;
   const embed = await device.compile((first: Tensor) => [keepOnDevice(model.embed(first))], {
-    inputs: [dets] as const,
+    inputs: [graph.dets] as const,
     store,
   });
   const step = await device.compile(
-    (features: Tensor, from: Tensor, seen: Tensor, lists, seed: Tensor) => {
+    (features: Tensor, from: Tensor, frame, seed: Tensor) => {
       const tracks = gather(features, from, 0);
-      const frame = { dets: seen, ...lists };
       const answer = training ? trainFrame(model, frame, tracks, seed) : model.forward({ ...frame, tracks });
       const { affinity, velocity } = answer;
       return { affinity, velocity, features: [keepOnDevice(concat([answer.dets, answer.tracks], 0))] };
     },
     {
-      inputs: [{ shape: ['rows', d] }, source, dets, graph, { shape: [], dtype: 'int32' }] as const,
+      inputs: [
+        { shape: ['rows', d] },
+        { shape: ['m'], dtype: 'int32' },
+        graph,
+        { shape: [], dtype: 'int32' },
+      ] as const,
       store,
     },
   );
@@ -208,14 +203,12 @@ export async function compileRunner(
           [features] = (await embed(first)) as unknown as [DeviceArray];
         },
         async step(record: FrameRecord, frame) {
-          const { amongTracks, amongDets, across, edges } = record;
-          const lists = { amongTracks, amongDets, across, edges };
+          const { dets, amongTracks, amongDets, across, edges, source } = record;
           const before = features!;
           const answer = await step(
             before as never,
-            record.source,
-            record.dets,
-            lists,
+            source,
+            { dets, amongTracks, amongDets, across, edges },
             ndarray([seed + frame], [], 'int32'),
           );
           before.dispose();

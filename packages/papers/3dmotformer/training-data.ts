@@ -70,16 +70,3 @@ export function windows(
     ),
   );
 }
-
-/**
- * Room for the detections of so many windows side by side, and for their tracks: four standard deviations above what is
- * usual, for frames of these counts.
- */
-export function roomFor(counts: readonly number[], windows: number): { maxDets: number; maxTracks: number } {
-  const mean = counts.reduce((a, b) => a + b, 0) / counts.length;
-  const variance = counts.reduce((sum, count) => sum + (count - mean) ** 2, 0) / counts.length;
-  const usual = windows * mean + 4 * Math.sqrt(windows * variance);
-  const most = Math.min(usual, windows * Math.max(...counts));
-  const up = (value: number) => 8 * Math.ceil(value / 8);
-  return { maxDets: up(most), maxTracks: up(1.6 * most) };
-}

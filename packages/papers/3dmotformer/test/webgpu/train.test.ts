@@ -31,8 +31,6 @@ async function curve(provider: 'cpu' | 'webgpu'): Promise<number[]> {
     rollout: {
       graph: { ...kittiSlowGraph, maxNeighbours: 4 },
       classes: 3,
-      maxDets: 16,
-      maxTracks: 32,
       width: 16,
     },
     seed: 1,
