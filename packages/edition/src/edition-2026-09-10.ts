@@ -95,7 +95,8 @@ const papers: readonly PaperFacts[] = [
       inference: 'tracks assembled from its own matches, errors included',
     },
     tags: ['tracking', 'autonomous driving'],
-    state: 'not yet',
+    input: '--detections PATH',
+    state: 'works',
   },
   {
     id: 'agd',
