@@ -79,7 +79,8 @@ export function parseHeaderLength(prefix: Uint8Array, fileSize: number, file: st
   }
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true));
   if (length > maxHeaderLength) {
-    throw new SafetensorsError(file, undefined, 'header length', length, `at most ${maxHeaderLength}`);
+    const most = `at most ${maxHeaderLength}; is this a safetensors file?`;
+    throw new SafetensorsError(file, undefined, 'header length', length, most);
   }
   if (length > fileSize - 8) {
     throw new SafetensorsError(
