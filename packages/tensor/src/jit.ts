@@ -1,7 +1,8 @@
 /** Functions compiled when they are called. */
 
+import type { InputSpec } from './arguments.ts';
 import type { NdArray } from './array.ts';
-import type { Compiled, CompileOptions, Device, InputSpec } from './device.ts';
+import type { Compiled, CompileOptions, Device } from './device.ts';
 import { type ArgumentsOf, type ArraysOf, mapTree, type Tree } from './tree.ts';
 
 export interface Jitted<A extends readonly unknown[], R> {

@@ -9,8 +9,8 @@ import { type NdArray, ndarray } from '../array.ts';
 import { broadcastShapes, type Dim, divDims, mulDims, type Shape, sameShape, subDims } from '../dims.ts';
 import { apply, defineOperator, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
+import { where } from './comparison.ts';
 import { arange, constant } from './constant.ts';
-import { where } from './elementwise.ts';
 import { concat, stack } from './shape.ts';
 
 export interface AttentionOptions {

@@ -1,8 +1,8 @@
 /** The graphs of a check: the function, its gradients, the gradients of these. Used in Node and in browsers. */
 
+import type { InputSpec } from '../../src/arguments.ts';
 import { type NdArray, ndarray } from '../../src/array.ts';
 import { gradients } from '../../src/autodiff.ts';
-import type { InputSpec } from '../../src/device.ts';
 import { constant } from '../../src/ops/constant.ts';
 import type { Tensor } from '../../src/tensor.ts';
 import '../../src/index.ts';
