@@ -108,7 +108,7 @@ export function exitPredictionSets(test: ExitPredictions, thresholds: ArrayLike<
 }
 
 /** Probabilities (N, K) of each sample at the exit it takes. Throws a RangeError for an exit that is not there. */
-export function takenProbabilities({ probabilities, labels, exits }: ExitPredictions): Float64Array {
+function takenProbabilities({ probabilities, labels, exits }: ExitPredictions): Float64Array {
   if (probabilities.length === 0) throw new RangeError('no exits');
   const classes = countClasses(probabilities[0]!, labels);
   const taken = new Float64Array(labels.length * classes);

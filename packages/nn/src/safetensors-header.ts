@@ -45,7 +45,7 @@ export interface Header {
 }
 
 /** The reference implementation's limit. */
-export const maxHeaderLength = 100_000_000;
+const maxHeaderLength = 100_000_000;
 
 /** Something in a safetensors file is not as the format has it. */
 export class SafetensorsError extends Error {

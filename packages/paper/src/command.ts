@@ -123,8 +123,8 @@ export function defineCommand<const S extends OptionSpecs>(command: Command<S>):
   return command;
 }
 
-export const verbs = ['run', 'train', 'bench', 'export'] as const;
-export type Verb = (typeof verbs)[number];
+/** What a paper may offer. */
+export type Verb = 'run' | 'train' | 'bench' | 'export';
 
 /** A paper's module `commands` exports one of these under the name `commands`. */
 export type PaperCommands = { readonly [V in Verb]?: Command };

@@ -3,7 +3,7 @@
  * and equal sub-expressions are emitted once (nodes are numbered by operator, attributes and inputs).
  */
 
-import { bytesOf, type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
+import { type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
 import { type KnownType, toBlocked } from './blocked.ts';
 import { suitsBlockedInference, toBlockedInference } from './blocked-inference.ts';
@@ -352,13 +352,4 @@ function attributesKey(attributes: OnnxAttributes): string {
 function attributeText(value: AttributeValue): string {
   if ('tensor' in value) return `${value.tensor.dtype}:${value.tensor.shape}:${value.tensor.data}`;
   return JSON.stringify(value);
-}
-
-/** Bytes that the parameters of a model take on the device. */
-export function parameterBytes(model: Model): number {
-  let bytes = 0;
-  for (const parameter of model.parameters.values()) {
-    bytes += sizeOf(parameter.shape as number[]) * bytesOf(parameter.dtype);
-  }
-  return bytes;
 }

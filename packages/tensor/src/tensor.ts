@@ -131,7 +131,7 @@ export function withScope<T>(module: object, body: () => T): T {
 }
 
 /** `DiT.blocks.3.attn`: the outermost module's class, then the property names down to the innermost. */
-export function scopePath(scope: Scope | undefined): string {
+function scopePath(scope: Scope | undefined): string {
   const modules: object[] = [];
   for (let s = scope; s; s = s.parent) modules.unshift(s.module);
   return modules

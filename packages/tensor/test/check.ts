@@ -115,7 +115,7 @@ export interface CheckOptions {
 }
 
 /** The reference against ONNX Runtime in float32. */
-export async function checkForward(
+async function checkForward(
   name: string,
   f: Case['f'],
   inputs: readonly Input[],
@@ -172,16 +172,6 @@ export async function checkGradient(
       );
     });
   }
-}
-
-/** `checkGradient`, and the gradient of a random projection of the gradient. */
-export function checkSecondOrder(
-  name: string,
-  f: Case['f'],
-  inputs: readonly Input[],
-  options: CheckOptions = {},
-): Promise<void> {
-  return checkGradient(name, f, inputs, { ...options, secondOrder: true });
 }
 
 /** Most elements of one input that are varied. */

@@ -26,10 +26,10 @@ import { Fused } from './fused.ts';
 import { ropeTables } from './rope.ts';
 
 /** Rows of a chunk of the cache. */
-export const cacheChunk = 512;
+const cacheChunk = 512;
 
 /** Added to the score of what a query may not see. */
-export const unseen = -1e30;
+const unseen = -1e30;
 
 export interface DecodeStep {
   readonly tokens: ArrayLike<number>;

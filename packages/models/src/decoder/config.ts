@@ -43,7 +43,7 @@ export class ConfigError extends Error {
 type Json = { readonly [key: string]: unknown };
 
 /** Numbers of a JSON object with their checks. */
-export function fields(json: Json, file: string) {
+function fields(json: Json, file: string) {
   const wrong = (key: string, expected: string): never => {
     throw new ConfigError(file, key, json[key], expected);
   };

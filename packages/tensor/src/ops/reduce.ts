@@ -24,7 +24,7 @@ export function reducedShape(shape: Shape, axes: readonly number[], keepDims: bo
 }
 
 /** Sorted axes from the front; all of them when none are given. */
-export function normalizeAxes(axes: number | readonly number[] | undefined, rank: number): number[] {
+function normalizeAxes(axes: number | readonly number[] | undefined, rank: number): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
   const list = typeof axes === 'number' ? [axes] : axes;
   return [...new Set(list.map((axis) => normalizeAxis(axis, rank)))].sort((a, b) => a - b);
@@ -36,7 +36,7 @@ function withReducedAxes(x: Tensor, like: Tensor, attributes: ReduceAttributes):
 }
 
 /** How many elements go into one result. */
-export function countOf(x: Tensor, axes: readonly number[]): Dim {
+function countOf(x: Tensor, axes: readonly number[]): Dim {
   return axes.reduce<Dim>((product, axis) => mulDims(product, x.shape[axis]!), 1);
 }
 

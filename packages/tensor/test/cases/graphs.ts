@@ -24,7 +24,7 @@ export function outputsOf(check: Pick<Case, 'f'>, inputs: readonly Tensor[]): re
 }
 
 /** Σ y·r over the float outputs, with fixed random r. */
-export function projection(outputs: readonly Tensor[], seed = 77): Tensor {
+function projection(outputs: readonly Tensor[], seed = 77): Tensor {
   const terms = outputs
     .filter((y) => y.dtype.startsWith('float'))
     .map((y, i) => {
