@@ -24,6 +24,7 @@ export function conformalThreshold(scores: ArrayLike<number>, alpha: number): nu
   return quantile(ascending(scores), Math.min(1, rank / n), 'higher');
 }
 
+/** Sets of classes, one a sample, by their sizes and whether they hold the label. */
 export interface PredictionSets {
   /** Classes in each sample's set. */
   readonly sizes: Uint32Array;
@@ -124,6 +125,7 @@ function takenProbabilities({ probabilities, labels, exits }: ExitPredictions): 
   return taken;
 }
 
+/** What sets are like at one rate of error. */
 export interface ConformalRow {
   readonly alpha: number;
   readonly inefficiency: number;

@@ -27,8 +27,10 @@ export const elementBytes = {
   U64: 8,
 } as const;
 
+/** Types that the format knows. */
 export type StoredDType = keyof typeof elementBytes;
 
+/** A tensor's place in a file. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: StoredDType;
@@ -38,6 +40,7 @@ export interface TensorInfo {
   readonly end: number;
 }
 
+/** A file's header, checked. */
 export interface Header {
   /** In the order of their bytes. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;

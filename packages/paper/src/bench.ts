@@ -54,6 +54,7 @@ export type Growing<M> = {
   -readonly [K in keyof M]: M[K] extends readonly (infer Item)[] ? Item[] : M[K];
 };
 
+/** Of `growResults`. */
 export interface GrowOptions<M extends MeasuredRun> {
   /** `import.meta.url` of the command. */
   readonly from: string;
@@ -68,6 +69,7 @@ export interface GrowOptions<M extends MeasuredRun> {
   withReport(measured: M): M & { readonly report: Report };
 }
 
+/** A bench under way. */
 export interface GrowingBench<M extends MeasuredRun> {
   readonly results: Growing<M>;
   /** Writes them as they are. */

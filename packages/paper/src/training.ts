@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { runManifest } from './manifest.ts';
 import { UserError } from './user-error.ts';
 
+/** Of `beginTraining`. */
 export interface BeginTrainingOptions {
   /** `import.meta.url` of the command. */
   readonly from: string;

@@ -19,6 +19,7 @@ import { Store } from './store.ts';
 import type { Parameter, Tensor } from './tensor.ts';
 import { type ArgumentsOf, type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
 
+/** Of `openDevice`. */
 export interface DeviceOptions {
   /** Where to run; default `cpu` in Node, `wasm` in a browser. */
   readonly provider?: Provider;
@@ -51,6 +52,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   return device;
 }
 
+/** Of `compile` and `compileStep`; parameters have their values in `weights` or in `store`. */
 export interface CompileOptions {
   /** Values of parameters, made part of the model: fastest to run, fixed until compiled again. */
   readonly weights?: ReadonlyMap<Parameter, NdArray>;
@@ -78,6 +80,7 @@ export interface Step<R> {
   readonly updates: ReadonlyMap<Parameter, Tensor>;
 }
 
+/** Where graphs run: one of ONNX Runtime's providers, in a thread of its own. Made by `openDevice`. */
 export class Device {
   readonly provider: Provider;
   readonly threads: number;

@@ -12,6 +12,7 @@ import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from 
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
 import type { Node, Parameter, Tensor } from './tensor.ts';
 
+/** An ONNX model and what its inputs and outputs are called. */
 export interface Model {
   /** The `.onnx` file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -24,6 +25,7 @@ export interface Model {
   readonly nodeCount: number;
 }
 
+/** Of `lower`. */
 export interface LowerOptions {
   readonly provider?: Provider;
   /** Channels of a block in ONNX Runtime's blocked layout; without it convolutions stay in the plain one. */

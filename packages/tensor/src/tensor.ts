@@ -9,6 +9,7 @@ import type { DType, NdArray } from './array.ts';
 import { type Dim, type Shape, showShape } from './dims.ts';
 import type { Attributes, Operator } from './operator.ts';
 
+/** What is known of a value before the graph runs. */
 export interface TensorType {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -31,6 +32,7 @@ export type Source =
   | { readonly kind: 'constant'; readonly value: NdArray };
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: operators add their methods where they are defined
+/** A value of a graph: a symbol that operators make others from. It holds no numbers. */
 export class Tensor implements TensorType {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -115,6 +117,7 @@ export interface Scope {
 
 let currentScope: Scope | undefined;
 
+/** The module that is being traced. */
 export function getScope(): Scope | undefined {
   return currentScope;
 }

@@ -5,6 +5,7 @@ import { parseRope, type Rope, RopeError } from './rope.ts';
 /** Which relatives differ in more than numbers. */
 export type DecoderFamily = 'llama' | 'qwen2' | 'mistral';
 
+/** A decoder's sizes and variants, read from a `config.json`. */
 export interface DecoderConfig {
   readonly family: DecoderFamily;
   readonly vocabSize: number;

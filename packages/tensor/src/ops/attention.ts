@@ -13,6 +13,7 @@ import { where } from './comparison.ts';
 import { arange, constant } from './constant.ts';
 import { concat, stack } from './shape.ts';
 
+/** Of `scaledDotProductAttention` and its like. */
 export interface AttentionOptions {
   /**
    * Broadcast to [..., heads, T, S]: bools that are true where a query may look, or numbers that are added to the
@@ -27,6 +28,7 @@ export interface AttentionOptions {
   readonly dropout?: (weights: Tensor) => Tensor;
 }
 
+/** Attention over some of the keys, with what it takes to merge it with that over others. */
 export interface PartialAttention {
   /** [..., heads, T, Dv]. */
   readonly output: Tensor;

@@ -6,6 +6,7 @@ import { normalizeAxis, type Tensor } from '../tensor.ts';
 import { constant } from './constant.ts';
 import { defineMethods } from './methods.ts';
 
+/** Of all reductions. */
 export interface ReduceOptions {
   /** Keep reduced axes with size 1; default false. */
   readonly keepDims?: boolean;
@@ -17,6 +18,7 @@ interface ReduceAttributes {
   readonly [key: string]: unknown;
 }
 
+/** The shape without these axes, or with size 1 in their place. */
 export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
   return keepDims
     ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim))
@@ -76,12 +78,14 @@ function toExtremes(g: Tensor, x: Tensor, y: Tensor, axes: readonly number[]): T
   return g.div(hit.sum(axes, { keepDims: true })).mul(hit);
 }
 
+/** Sum over axes, over all by default. */
 export const sum = reduction('sum', {
   doc: 'Sum over axes (ONNX ReduceSum).',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceSum', [x, axes], { keepdims: { int: keepDims } }),
   grad: (g, x) => g.expand(x.shape),
 });
 
+/** Arithmetic mean over axes, over all by default. */
 export const mean = reduction('mean', {
   doc: 'Arithmetic mean over axes (ONNX ReduceMean).',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMean', [x, axes], { keepdims: { int: keepDims } }),
@@ -96,12 +100,14 @@ export const mean = reduction('mean', {
   },
 });
 
+/** Largest over axes, over all by default; ties share the gradient. */
 export const max = reduction('max', {
   doc: 'Largest over axes (ONNX ReduceMax); ties share the gradient.',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMax', [x, axes], { keepdims: { int: keepDims } }),
   grad: toExtremes,
 });
 
+/** Smallest over axes, over all by default; ties share the gradient. */
 export const min = reduction('min', {
   doc: 'Smallest over axes (ONNX ReduceMin); ties share the gradient.',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMin', [x, axes], { keepdims: { int: keepDims } }),
