@@ -31,8 +31,8 @@ export type Source =
   | { readonly kind: 'parameter' }
   | { readonly kind: 'constant'; readonly value: NdArray };
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: operators add their methods where they are defined
 /** A value of a graph: a symbol that operators make others from. It holds no numbers. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: operators add their methods where they are defined
 export class Tensor implements TensorType {
   readonly shape: Shape;
   readonly dtype: DType;
