@@ -32,7 +32,7 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [
       real,
       'train cifar10-teacher --classes unicorn',
-      'wp train cifar10-teacher: --classes unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
+      "wp train cifar10-teacher: --classes 'unicorn' is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9",
     ],
     [
       real,
@@ -42,7 +42,7 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [
       real,
       'run agd --class unicorn',
-      'wp run agd: --class unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
+      "wp run agd: --class 'unicorn' is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9",
     ],
     [real, 'run 3dmotformer --hertz 5', "wp run 3dmotformer: --hertz must be one of 2, 10, not '5'"],
     [

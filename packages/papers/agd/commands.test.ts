@@ -114,8 +114,8 @@ test('compare counts calls: guidance twice as many as adapters and as no guidanc
 
 test('bad input is refused in one line', async () => {
   const cases: [object, RegExp][] = [
-    [{ class: 'unicorn' }, /^--class unicorn is none of airplane, .*, or 0 to 9$/],
-    [{ class: '10' }, /^--class 10 is none of/],
+    [{ class: 'unicorn' }, /^--class 'unicorn' is none of airplane, .*, or 0 to 9$/],
+    [{ class: '10' }, /^--class '10' is none of/],
     [{ weights: at('none.safetensors') }, /is not there: 'wp train agd' makes such a file$/],
     [
       { weights: at('base.safetensors') },
