@@ -130,7 +130,7 @@ function readNumber(
 }
 
 /** "a whole number from 1 to 10", "numbers of at least 0 with commas between", "one of stopgrad, plain". */
-export function expected(spec: Exclude<OptionSpec, { type: 'boolean' }>): string {
+function expected(spec: Exclude<OptionSpec, { type: 'boolean' }>): string {
   if (spec.type === 'string') return spec.choices ? `one of ${spec.choices.join(', ')}` : 'a text';
   const whole = spec.type === 'integer' || spec.type === 'integers' ? 'whole ' : '';
   return spec.type === 'number' || spec.type === 'integer'

@@ -37,6 +37,8 @@ const aboutTheInput = new Set([
   'WeightsError',
 ]);
 
+const oneLine = (text: string) => text.replaceAll(/\s*\n\s*/g, ' ').trim();
+
 /** What the user reads of an error, and the exit code: 2 where the user can put it right, 1 where we must. */
 export function describeError(error: unknown, verbose: boolean): { text: string; exitCode: number } {
   if (!(error instanceof Error)) return { text: `unexpected error: ${String(error)}`, exitCode: 1 };
@@ -45,7 +47,8 @@ export function describeError(error: unknown, verbose: boolean): { text: string;
   if ('exitCode' in known && typeof known.exitCode === 'number') {
     return { text: known.message, exitCode: known.exitCode };
   }
-  if (aboutTheInput.has(error.name)) return { text: error.message, exitCode: 2 };
+  // a parser's message may quote the lines it stumbled on
+  if (aboutTheInput.has(error.name)) return { text: oneLine(error.message), exitCode: 2 };
   const [firstLine] = error.message.split('\n');
   return {
     text: verbose

@@ -26,9 +26,7 @@ export function commandHelp(
 
 /** The help of a word that leads on to others. */
 export function groupHelp(name: string, { summary, noun, entries }: Group): string {
-  const listed = entries.flatMap((entry) =>
-    entry.summary === undefined ? [] : [[entry.name, entry.summary] as const],
-  );
+  const listed = entries.map((entry) => [entry.name, entry.summary] as const);
   return sections([
     ['', [summary]],
     ['Usage', [`${name} ${noun.toUpperCase()} [arguments] [options]`]],
@@ -45,9 +43,26 @@ function sections(parts: readonly (readonly [title: string, lines: readonly stri
     .join('\n\n');
 }
 
+/** Longest line of a help, in characters: wide enough for most descriptions, narrow enough for half a screen. */
+const lineWidth = 100;
+
 function twoColumns(rows: readonly (readonly [left: string, right: string])[]): readonly string[] {
   const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`);
+  return rows.flatMap(([left, right]) =>
+    wrapped(right, lineWidth - width - 4).map((line, i) => `${(i === 0 ? left : '').padEnd(width)}  ${line}`),
+  );
+}
+
+/** Lines of at most `width` characters; a word that is longer has a line of its own. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function optionRows(specs: OptionSpecs): readonly (readonly [string, string])[] {
@@ -56,19 +71,19 @@ function optionRows(specs: OptionSpecs): readonly (readonly [string, string])[] 
 
 function flags(key: string, spec: OptionSpec): string {
   const short = spec.short ? `-${spec.short}, ` : '    ';
-  const long = `--${spec.type === 'boolean' && spec.default ? 'no-' : ''}${flagName(key)}`;
+  const long = `--${spec.type === 'boolean' && spec.default ? '[no-]' : ''}${flagName(key)}`;
   return short + long + (spec.type === 'boolean' ? '' : ` ${spec.type.toUpperCase()}`);
 }
 
 /** " (0 to 1; default 0.5)" */
 function facts(spec: OptionSpec): string {
-  if (spec.type === 'boolean') return spec.default ? ' (on unless switched off)' : '';
+  if (spec.type === 'boolean') return spec.default ? ' (default on)' : '';
   const known = [];
   if (spec.type === 'string') {
     if (spec.choices) known.push(spec.choices.join(' | '));
-  } else if (spec.min !== undefined || spec.max !== undefined) {
-    known.push(`${spec.min ?? 'any'} to ${spec.max ?? 'any'}`);
-  }
+  } else if (spec.min !== undefined && spec.max !== undefined) known.push(`${spec.min} to ${spec.max}`);
+  else if (spec.min !== undefined) known.push(`at least ${spec.min}`);
+  else if (spec.max !== undefined) known.push(`at most ${spec.max}`);
   if (spec.default !== undefined) known.push(`default ${spec.default}`);
   return known.length > 0 ? ` (${known.join('; ')})` : '';
 }

@@ -38,7 +38,7 @@ export function createOutput({ stdout, stderr }: Streams, json: boolean): Output
   };
 }
 
-export function toJson(value: object): string {
+function toJson(value: object): string {
   return JSON.stringify(
     value,
     (_key, item: unknown) => {

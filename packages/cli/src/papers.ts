@@ -3,7 +3,7 @@ import { type PaperCommands, UserError, type Verb } from '@working-papers/paper'
 import { trainFeatures, trainTeacher } from './commands/cifar10-models.ts';
 import type { Entry, Group } from './program.ts';
 
-/** Where the commands of each paper are. A paper is loaded when it is called, never to list it. */
+/** Where the commands of each paper are. They bring no engine with them until one is executed. */
 export const registry: Registry = {
   '3dmotformer': async () => (await import('@working-papers/3dmotformer/commands')).commands,
   agd: async () => (await import('@working-papers/agd/commands')).commands,
@@ -41,7 +41,8 @@ function paperEntry(
 ): Entry {
   return {
     name: id,
-    ...(load && { summary: `${name}: ${mismatch}` }),
+    summary: `${name}: ${mismatch}`,
+    isListed: async () => (await load?.())?.[verb] !== undefined,
     async load() {
       if (!load) throw new UserError(`${id} does not work yet; 'wp list' shows which papers do`);
       const commands = await load();

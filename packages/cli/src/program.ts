@@ -16,8 +16,10 @@ export interface Group {
 
 export interface Entry {
   readonly name: string;
-  /** One line without a full stop; entries without one are understood but not listed. */
-  readonly summary?: string;
+  /** One line without a full stop. */
+  readonly summary: string;
+  /** Whether it is listed; without it, it is. What is not listed is understood all the same, to say why not. */
+  isListed?(): Promise<boolean>;
   /** Called only when the entry is: a paper brings the engine with it. */
   load(): Node | Promise<Node>;
 }
@@ -67,10 +69,11 @@ async function runNode(
   const globals = parseLeading(before, node.noun);
   const word = args[at];
   if (word === undefined) {
-    if (!globals.help) throw new UserError(`${node.noun.toUpperCase()} is missing: one of ${listed(node)}`);
+    const shown = await listed(node);
+    if (!globals.help) throw new UserError(`${node.noun.toUpperCase()} is missing: one of ${namesOf(shown)}`);
     const output = createOutput(world.streams, globals.json);
-    output.print(groupHelp(call.name, node));
-    output.result(node);
+    output.print(groupHelp(call.name, shown));
+    output.result(shown);
     return;
   }
   const entry = node.entries.find(({ name }) => name === word);
@@ -79,7 +82,9 @@ async function runNode(
       word,
       node.entries.map(({ name }) => name),
     );
-    throw new UserError(`unknown ${node.noun} '${word}'${near || `; there is ${listed(node)}`}`);
+    throw new UserError(
+      `unknown ${node.noun} '${word}'${near || `; there is ${namesOf(await listed(node))}`}`,
+    );
   }
   const next = await entry.load();
   call.name += ` ${word}`;
@@ -105,18 +110,18 @@ async function runCommand(
   output.finish();
 }
 
-function listed({ entries }: Group): string {
-  return entries
-    .filter(({ summary }) => summary !== undefined)
-    .map(({ name }) => name)
-    .join(', ');
+async function listed(group: Group): Promise<Group> {
+  const isListed = await Promise.all(group.entries.map((entry) => entry.isListed?.() ?? true));
+  return { ...group, entries: group.entries.filter((_, i) => isListed[i]) };
 }
+
+const namesOf = ({ entries }: Group) => entries.map(({ name }) => name).join(', ');
 
 /** Options in front of a word: only those that every command has. */
 function parseLeading(flags: readonly string[], noun: string) {
   const known = new Set([...Object.keys(globalOptions).map((name) => `--${name}`), '-h']);
   const other = flags.find((flag) => !known.has(flag));
   if (other === undefined) return parseArguments(flags, { summary: '', execute() {} }).globals;
-  const near = didYouMean(other, [...known]);
+  const near = other.startsWith('--') ? didYouMean(other, [...known, '--version']) : '';
   throw new UserError(`unknown option ${other} before ${noun.toUpperCase()}${near}`);
 }

@@ -1,6 +1,7 @@
 /** "; did you mean 'list'?" for `lst`, or nothing when no known word is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
-  const limit = Math.max(1, Math.floor(word.length / 3));
+  // of one letter, any other letter is near
+  const limit = word.length < 2 ? 0 : Math.max(1, Math.floor(word.length / 3));
   const [best] = known
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate) }))
     .filter(({ candidate, distance }) => distance <= limit || (word.length > 2 && candidate.startsWith(word)))

@@ -32,7 +32,7 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [
       real,
       'train cifar10-teacher --classes unicorn',
-      'wp train cifar10-teacher: --classes unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
+      "wp train cifar10-teacher: --classes 'unicorn' is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9",
     ],
     [
       real,
@@ -42,8 +42,20 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [
       real,
       'run agd --class unicorn',
-      'wp run agd: --class unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
+      "wp run agd: --class 'unicorn' is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9",
     ],
+    [real, 'run 3dmotformer --hertz 5', "wp run 3dmotformer: --hertz must be one of 2, 10, not '5'"],
+    [
+      real,
+      'run jei-dnn --weights none.safetensors',
+      'wp run jei-dnn: none.safetensors: file: found nothing, expected a readable file',
+    ],
+    [
+      real,
+      'ingest --date 2026-13-01',
+      "wp ingest: --date must be a day such as 2026-09-10, not '2026-13-01'",
+    ],
+    [fixture, '-v', 'wp: unknown option -v before COMMAND'],
     [fixture, '--colour list', 'wp: unknown option --colour before COMMAND'],
     [fixture, 'run', 'wp run: PAPER is missing: one of echo'],
     [fixture, 'run nothing-like-it', "wp run: unknown paper 'nothing-like-it'; there is echo"],
@@ -133,7 +145,7 @@ Options:
   -c, --cost-weight NUMBER  price of computation (0 to 10; default 0.5)
       --rule STRING         when to stop (joint | alone; default joint)
       --out STRING          file for the result
-      --no-compact          drop finished rows (on unless switched off)
+      --[no-]compact        drop finished rows (default on)
 
 Everywhere:
   -h, --help     show this help
@@ -145,6 +157,8 @@ Examples:
 `,
   );
   assert.match(wp(fixture, 'run', '--help').stdout, /^Papers:\n {2}echo {2}ECHO: one thing.*\n\n/m);
+  // what a paper does not offer is not listed
+  assert.doesNotMatch(wp(fixture, 'export', '--help').stdout, /echo/);
   assert.equal(wp(fixture, 'help', 'run').stdout, wp(fixture, 'run', '--help').stdout);
   assert.equal(wp(fixture).stdout, wp(fixture, '--help').stdout);
 });

@@ -6,7 +6,7 @@ export function arxivIdentifier(value: string, note?: string): Identifier {
 }
 
 /** A DOI with the address of its resolver. */
-export function doiIdentifier(value: string, note?: string): Identifier {
+function doiIdentifier(value: string, note?: string): Identifier {
   return { scheme: 'DOI', value, url: `https://doi.org/${value}`, ...(note && { note }) };
 }
 

@@ -5,6 +5,7 @@
 import { ascending, quantile } from './quantile.ts';
 import { mean } from './rows.ts';
 
+/** Of both functions here. */
 export interface BootstrapOptions {
   /** Default 2000. */
   readonly resamples?: number;
@@ -13,6 +14,7 @@ export interface BootstrapOptions {
   readonly seed?: number;
 }
 
+/** A percentile interval. */
 export interface Interval {
   /** The statistic of the sample itself. */
   readonly estimate: number;

@@ -3,6 +3,7 @@
  * ahead; a box stands on (x, y, z) and is turned by `ry` about the axis that points down.
  */
 
+/** An upright box that is turned about the vertical axis. Lengths in metres, angles in radians. */
 export interface Box3d {
   /** Middle of the bottom. */
   readonly x: number;
@@ -42,6 +43,7 @@ function doubleArea(polygon: Polygon): number {
   return sum;
 }
 
+/** Area of a polygon whose sides do not cross, in any direction round. */
 export function area(polygon: Polygon): number {
   return Math.abs(doubleArea(polygon)) / 2;
 }

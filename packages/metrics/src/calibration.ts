@@ -14,6 +14,7 @@ export interface ReliabilityBin {
   readonly accuracy: number;
 }
 
+/** How samples are put into bins. */
 export interface BinningOptions {
   /** Default 15. */
   readonly bins?: number;
@@ -21,6 +22,7 @@ export interface BinningOptions {
   readonly binning?: 'quantile' | 'width';
 }
 
+/** The first guess for each sample. */
 export interface Predictions {
   /** The highest probability of each sample. */
   readonly confidence: Float64Array;

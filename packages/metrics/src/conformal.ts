@@ -24,6 +24,7 @@ export function conformalThreshold(scores: ArrayLike<number>, alpha: number): nu
   return quantile(ascending(scores), Math.min(1, rank / n), 'higher');
 }
 
+/** Sets of classes, one a sample, by their sizes and whether they hold the label. */
 export interface PredictionSets {
   /** Classes in each sample's set. */
   readonly sizes: Uint32Array;
@@ -108,7 +109,7 @@ export function exitPredictionSets(test: ExitPredictions, thresholds: ArrayLike<
 }
 
 /** Probabilities (N, K) of each sample at the exit it takes. Throws a RangeError for an exit that is not there. */
-export function takenProbabilities({ probabilities, labels, exits }: ExitPredictions): Float64Array {
+function takenProbabilities({ probabilities, labels, exits }: ExitPredictions): Float64Array {
   if (probabilities.length === 0) throw new RangeError('no exits');
   const classes = countClasses(probabilities[0]!, labels);
   const taken = new Float64Array(labels.length * classes);
@@ -124,6 +125,7 @@ export function takenProbabilities({ probabilities, labels, exits }: ExitPredict
   return taken;
 }
 
+/** What sets are like at one rate of error. */
 export interface ConformalRow {
   readonly alpha: number;
   readonly inefficiency: number;

@@ -3,6 +3,7 @@
  * two of these a straight line, since sending a share of the samples through either gives every point on it.
  */
 
+/** One way to run a network: what it costs, in any one unit, and how often it is right, from 0 to 1. */
 export interface CurvePoint {
   readonly cost: number;
   readonly accuracy: number;

@@ -119,6 +119,7 @@ function timesTransposed(a: Float64Array, b: Float64Array, n: number): Float64Ar
   return out;
 }
 
+/** Of `frechetFloor`. */
 export interface FloorOptions {
   /** Random splits; default 3. */
   readonly splits?: number;

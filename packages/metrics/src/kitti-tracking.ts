@@ -21,7 +21,9 @@ export interface TrackedBox extends Box3d {
   readonly score: number;
 }
 
+/** Classes that KITTI's tracking benchmark measures. */
 export const kittiClasses = ['car', 'pedestrian', 'cyclist'] as const;
+/** One of them. */
 export type KittiClass = (typeof kittiClasses)[number];
 
 /** Types of labels that count for a class; those but the first may be missed and may be found. */
@@ -31,6 +33,7 @@ const wanted: Readonly<Record<KittiClass, readonly string[]>> = {
   cyclist: ['cyclist'],
 };
 
+/** Of `kittiTracking`. */
 export interface KittiOptions {
   /** Smallest IoU of a match; default 0.25. */
   readonly minIou?: number;
@@ -53,6 +56,7 @@ export interface KittiCounts {
   readonly fragmentations: number;
 }
 
+/** What AB3DMOT's evaluator prints of one class; rates are shares from 0 to 1. */
 export interface KittiMeasures extends KittiCounts {
   readonly samota: number;
   readonly amota: number;

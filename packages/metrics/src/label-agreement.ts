@@ -1,6 +1,7 @@
 /** Whether pictures show what they were asked to show, as a classifier sees it. */
 import { argMax, countClasses } from './rows.ts';
 
+/** How often a classifier sees the class that was asked for. */
 export interface LabelAgreement {
   /** Share of pictures whose most likely class is the one asked for. */
   readonly all: number;

@@ -6,6 +6,7 @@
 
 import { assign } from './assignment.ts';
 
+/** Classes that nuScenes' tracking benchmark measures. */
 export const nuscenesClasses = [
   'bicycle',
   'bus',
@@ -15,6 +16,7 @@ export const nuscenesClasses = [
   'trailer',
   'truck',
 ] as const;
+/** One of them. */
 export type NuscenesClass = (typeof nuscenesClasses)[number];
 
 /** Metres from the ego vehicle within which boxes count. */
@@ -45,6 +47,7 @@ export interface GroundBox {
   readonly points?: number;
 }
 
+/** One sample of a scene: what is labelled there and what was tracked. */
 export interface NuscenesFrame {
   /** Any unit, rising. */
   readonly timestamp: number;
@@ -80,6 +83,7 @@ export interface NuscenesCounts {
   readonly longestGap: number;
 }
 
+/** What the official kit says of one class; AMOTP in metres. */
 export interface NuscenesMeasures {
   readonly amota: number;
   readonly amotp: number;
@@ -87,6 +91,7 @@ export interface NuscenesMeasures {
   readonly best: (NuscenesCounts & { readonly threshold: number }) | undefined;
 }
 
+/** What the official kit says of all classes. */
 export interface NuscenesResult {
   /** Only classes that have labels. */
   readonly classes: ReadonlyMap<NuscenesClass, NuscenesMeasures>;
@@ -95,6 +100,7 @@ export interface NuscenesResult {
   readonly amotp: number;
 }
 
+/** Of `nuscenesTracking`. */
 export interface NuscenesOptions {
   /** Fill the holes of tracks, of labels and of results, before anything is counted; default true. */
   readonly interpolate?: boolean;

@@ -4,6 +4,7 @@
  */
 import { checkFeatures } from './features.ts';
 
+/** Shares from 0 to 1. */
 export interface PrecisionRecall {
   /** Share of generated samples inside a ball of a real one. */
   readonly precision: number;
@@ -11,6 +12,7 @@ export interface PrecisionRecall {
   readonly recall: number;
 }
 
+/** Of `precisionRecall`. */
 export interface PrecisionRecallOptions {
   /** Which neighbour a ball reaches to, the sample itself not counted; default 3. */
   readonly neighbours?: number;

@@ -30,6 +30,7 @@ export function argMax(scores: ArrayLike<number>, classes: number, n: number): n
   return best;
 }
 
+/** Arithmetic mean; NaN of nothing. */
 export function mean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;

@@ -4,6 +4,7 @@
  * Wilkinson 1968, "The implicit QL algorithm". Matrices are row-major.
  */
 
+/** Eigenvalues and, where asked for, eigenvectors. */
 export interface Eigen {
   /** Not sorted. */
   readonly values: Float64Array;
@@ -11,7 +12,10 @@ export interface Eigen {
   readonly vectors: Float64Array;
 }
 
-/** Eigenvalues of an n × n symmetric matrix, and with `vectors` their eigenvectors too. The matrix is left as it is. */
+/**
+ * Eigenvalues of an n × n symmetric matrix, and with `vectors` their eigenvectors too. The matrix is left as it is.
+ * Throws a RangeError where it does not have n² numbers.
+ */
 export function symmetricEigen(matrix: Float64Array, n: number, options: { readonly vectors: true }): Eigen;
 export function symmetricEigen(
   matrix: Float64Array,

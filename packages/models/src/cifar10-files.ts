@@ -7,6 +7,7 @@ import { readModelFile } from './model-files.ts';
 
 /** The paths of the files that ship. */
 export const shippedTeacher = fileURLToPath(teacherUrl);
+/** The path of the feature network that ships. */
 export const shippedFeatures = fileURLToPath(featuresUrl);
 
 /** Throws a ModelFileError for a file that is missing or holds something else, a SafetensorsError for a damaged one. */

@@ -13,6 +13,7 @@ import { roundToBytes } from './cifar10-features.ts';
 import type { Features } from './cifar10-kinds.ts';
 import { cifar10Numbers, cifar10Shape } from './cifar10-sampling.ts';
 
+/** How good generated pictures are, by the feature network. */
 export interface Judgement {
   /** Fréchet distance to the 10,000 test pictures. */
   readonly fdCnn: number;
@@ -30,6 +31,7 @@ interface Seen {
   readonly count: number;
 }
 
+/** Of `openJudge`. */
 export interface JudgeOptions {
   readonly device: Device;
   readonly features: Features;
@@ -39,6 +41,7 @@ export interface JudgeOptions {
   readonly onProgress?: (pictures: number) => void;
 }
 
+/** Measures pictures against CIFAR-10's test set. */
 export interface Judge {
   /** Of pictures [N · 3072] in [−1, 1] with the classes they were made for; two a feature at least. */
   judge(samples: ArrayLike<number>, labels: readonly number[]): Promise<Judgement>;

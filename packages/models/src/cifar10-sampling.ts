@@ -23,6 +23,7 @@ export function toPictures(samples: Float64Array): RgbImage[] {
   );
 }
 
+/** Of `sampleSheet`. */
 export interface SheetOptions {
   readonly device: Device;
   readonly model: Edm<DiTHooks, DiT>;

@@ -20,6 +20,7 @@ const side = 32;
 const plane = side * side;
 const bytes = 3 * plane;
 
+/** A picture with its augmentation already drawn. */
 export interface Picture {
   readonly pixels: Uint8Array;
   readonly label: number;
@@ -28,6 +29,7 @@ export interface Picture {
   readonly flip: boolean;
 }
 
+/** What may be done to pictures while training. */
 export interface Augmentation {
   /** Mirror half of the pictures. */
   readonly flip?: boolean;
@@ -84,6 +86,7 @@ export function trapezoid(peak: number, steps: number, { rise = 0, decay = 0.3 }
   return (step) => peak * Math.min(1, (step + 1) / Math.max(1, rise), (steps - step) / Math.max(1, falling));
 }
 
+/** Of both trainings. */
 export interface TrainingOptions
   extends Pick<
     FitOptions,
@@ -99,6 +102,7 @@ export interface TrainingOptions
   readonly peakRate?: number;
 }
 
+/** What a training gives. */
 export interface Trained<M extends Module> {
   readonly model: M;
   readonly weights: Weights;
@@ -136,6 +140,7 @@ async function run(
   }
 }
 
+/** Of `trainTeacher`. */
 export interface TeacherTrainingOptions extends TrainingOptions {
   /** Another size than the teacher's own. */
   readonly model?: Partial<DiTOptions>;
@@ -196,6 +201,7 @@ export async function trainTeacher(options: TeacherTrainingOptions): Promise<Tra
   return { model, ...(await run(trainer, fitting, augmentation, rest, 'ema')) };
 }
 
+/** Of `trainFeatures`. */
 export interface FeatureTrainingOptions extends Omit<TrainingOptions, 'data'> {
   readonly data: Cifar10;
   readonly blocksPerStage?: number;

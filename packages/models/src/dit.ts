@@ -220,6 +220,7 @@ function gridSinusoids(side: number): Initializer {
   };
 }
 
+/** A DiT's size and what it is conditioned on. */
 export interface DiTOptions {
   readonly hiddenSize: number;
   readonly depth: number;

@@ -21,6 +21,7 @@ export interface ModelKind<O, M extends Module> {
   readonly create: (options: O) => M;
 }
 
+/** A model with its weights, and what its file says of it. */
 export interface LoadedModel<O, M extends Module> {
   readonly model: M;
   readonly weights: Weights;

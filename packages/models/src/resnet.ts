@@ -47,6 +47,7 @@ export class ResidualBlock extends Module implements Layer {
   }
 }
 
+/** Of `ResNet`. */
 export interface ResNetOptions {
   /** n of 6n + 2 layers: 3 is ResNet-20. */
   readonly blocksPerStage?: number;

@@ -5,6 +5,7 @@ import { type NdArray, ndarray } from '@working-papers/tensor';
 import { chosenSet } from './checkpoint-sets.ts';
 import type { T2tVit } from './t2t-vit.ts';
 
+/** How a checkpoint of the release becomes a model's weights. */
 export interface T2tVitCheckpointOptions {
   /** Leave the checkpoint's head out, for other classes; the model's is fresh, from this seed. Default: keep it. */
   readonly freshHead?: { readonly seed: number };

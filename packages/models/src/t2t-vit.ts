@@ -151,6 +151,7 @@ const sinusoids: Initializer = (shape) => {
   return ndarray(values, shape);
 };
 
+/** A T2T-ViT's size. */
 export interface T2tVitOptions {
   readonly embedDim: number;
   readonly depth: number;
@@ -165,6 +166,7 @@ export interface T2tVitOptions {
 
 /** The two published sizes that JEI-DNN stands on. */
 export const t2tVit7 = { embedDim: 256, depth: 7, numHeads: 4, mlpRatio: 2 } as const;
+/** The size of T2T-ViT-14. */
 export const t2tVit14 = { embedDim: 384, depth: 14, numHeads: 6, mlpRatio: 3 } as const;
 
 /** x [N, 3, S, S] → logits [N, classes]. Can be left between its blocks: see JEI-DNN. */

@@ -13,6 +13,7 @@ import { Module, Weight } from './module.ts';
 /** Where the queries may look: `mask` broadcasts to [N, heads, T, S]. */
 export type MaskOptions = Pick<ProductOptions, 'mask' | 'causal'>;
 
+/** Of `Attention`. */
 export interface AttentionOptions extends InitOptions {
   readonly numHeads: number;
   /** Default true, as in ViT and DiT. */

@@ -42,11 +42,13 @@ export class Cifar10Split {
   }
 }
 
+/** The 50,000 pictures to train on and the 10,000 to test on. */
 export interface Cifar10 {
   readonly train: Cifar10Split;
   readonly test: Cifar10Split;
 }
 
+/** Of `loadCifar10`. */
 export interface Cifar10Options {
   /** Where the archive lies; `WP_DATA` by default. */
   readonly folder?: string;

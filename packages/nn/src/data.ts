@@ -14,6 +14,7 @@ export interface Dataset<Item> {
   describe?(index: number): string;
 }
 
+/** Of `DataLoader`. */
 export interface LoaderOptions {
   readonly batchSize: number;
   /** A new order in every epoch. Default false. */

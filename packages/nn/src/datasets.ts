@@ -16,6 +16,7 @@ export interface Download {
   readonly sha256?: string;
 }
 
+/** A data set: what it is, who says so, and where it comes from. */
 export interface DatasetInfo {
   readonly name: string;
   readonly title: string;
@@ -27,6 +28,7 @@ export interface DatasetInfo {
   readonly repackaged?: { readonly file: string; readonly sha256?: string; readonly content: string };
 }
 
+/** All data sets that can be downloaded. */
 export const datasets: readonly DatasetInfo[] = [
   {
     name: 'cifar10',
@@ -142,6 +144,7 @@ export function findDataset(name: string, folder = dataFolder()): string {
   );
 }
 
+/** Of `downloadDataset`. */
 export interface DownloadOptions {
   readonly folder?: string;
   /** Bytes received, and in all where the server says so. */

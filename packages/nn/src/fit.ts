@@ -10,6 +10,7 @@ import { createProgress, type ProgressOptions } from './progress.ts';
 import type { Schedule } from './schedules.ts';
 import { type Batch, DivergedError } from './trainer.ts';
 
+/** Of `fit`. */
 export interface FitOptions extends Run {
   readonly trainer: Trainable;
   readonly loader: BatchSource;

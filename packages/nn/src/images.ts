@@ -18,6 +18,7 @@ export class ImageError extends Error {
   override readonly name = 'ImageError';
 }
 
+/** Formats that are read. */
 export type ImageFormat = 'JPEG' | 'PNG' | 'WebP';
 
 /** The format that a file's first bytes announce, whatever its name. Throws an ImageError for any other file. */
@@ -59,6 +60,7 @@ export function fromNumbers(values: ArrayLike<number>, width: number, height: nu
   return fromPlanes(new Uint8Array(bytes.buffer), width, height);
 }
 
+/** Of `tile`. */
 export interface TileOptions {
   readonly columns: number;
   /** Each pixel becomes so many squared; default 1. */

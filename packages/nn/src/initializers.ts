@@ -3,10 +3,13 @@
 import { ndarray, zerosArray } from '@working-papers/tensor';
 import type { Initializer } from './module.ts';
 
+/** 0 everywhere. */
 export const zeros: Initializer = (shape) => zerosArray(shape);
 
+/** 1 everywhere. */
 export const ones: Initializer = (shape) => filled(shape, 1);
 
+/** `value` everywhere. */
 export function filledWith(value: number): Initializer {
   return (shape) => filled(shape, value);
 }
@@ -21,10 +24,12 @@ function size(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
+/** Uniform between `low` and `high`. */
 export function uniform(low: number, high: number): Initializer {
   return (shape, random) => ndarray(random.uniforms(size(shape), low, high), shape);
 }
 
+/** Normal with this standard deviation and mean. */
 export function normal(std = 1, mean = 0): Initializer {
   return (shape, random) => ndarray(random.normals(size(shape), mean, std), shape);
 }

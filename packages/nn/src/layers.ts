@@ -22,6 +22,7 @@ export interface InitOptions {
   readonly initBias?: Initializer;
 }
 
+/** Of `Linear`. */
 export interface LinearOptions extends InitOptions {
   /** Default true. */
   readonly bias?: boolean;
@@ -117,6 +118,7 @@ export class Embedding extends Module {
   }
 }
 
+/** Of layers that normalise. */
 export interface NormOptions {
   readonly epsilon?: number;
   /** Learn scale and bias; default true. */

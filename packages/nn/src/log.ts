@@ -5,8 +5,10 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { writeAtomically } from './atomic.ts';
 
+/** One line of a log; must survive JSON. */
 export type LogRecord = Readonly<Record<string, unknown>>;
 
+/** A file of JSON lines that grows. */
 export interface Log {
   /**
    * Appends a line; a process that is killed afterwards has written it. NaN and infinities become strings.

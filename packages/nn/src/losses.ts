@@ -2,8 +2,10 @@
 
 import { type Tensor, where } from '@working-papers/tensor';
 
+/** What becomes of the losses of single values. */
 export type Reduction = 'mean' | 'sum' | 'none';
 
+/** Of all losses. */
 export interface LossOptions {
   /** 1 or true where a value counts, in the shape of the losses (or one that broadcasts to it). */
   readonly mask?: Tensor;
@@ -11,6 +13,7 @@ export interface LossOptions {
   readonly reduction?: Reduction;
 }
 
+/** Of `crossEntropy`. */
 export interface CrossEntropyOptions extends LossOptions {
   /** Share of the target spread evenly over all classes (Szegedy et al. 2016, arXiv 1512.00567). */
   readonly labelSmoothing?: number;
@@ -29,6 +32,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   return reduce(losses, options);
 }
 
+/** Of `bceWithLogits`. */
 export interface BceOptions extends LossOptions {
   /** Factor of the loss where the target is 1. */
   readonly positiveWeight?: Tensor | number;

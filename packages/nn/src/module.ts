@@ -169,6 +169,7 @@ export function traceInference<T>(body: () => T): T {
   }
 }
 
+/** Is what is being traced a training step? Dropout and batch norm ask. */
 export function isTraining(): boolean {
   return training !== undefined;
 }

@@ -20,12 +20,14 @@ export interface Group {
   readonly weightDecay?: number;
 }
 
+/** Of all optimisers. */
 export interface OptimizerOptions {
   readonly weightDecay?: number;
   /** Settings for one weight by its name and shape, for example no decay for biases and norms. */
   readonly groups?: (name: string, weight: Weight) => Group;
 }
 
+/** An optimiser as nodes of the training step's graph. */
 export interface Optimizer {
   /** What a resumed run must have in common with the run it continues, as JSON. */
   settings(weights: ReadonlyMap<string, Weight>): { readonly [name: string]: unknown };
@@ -64,6 +66,7 @@ export function decayMatrices(weightDecay: number): (name: string, weight: Weigh
   return (_, weight) => ({ weightDecay: weight.rank > 1 ? weightDecay : 0 });
 }
 
+/** Of `sgd`. */
 export interface SgdOptions extends OptimizerOptions {
   readonly momentum?: number;
   readonly nesterov?: boolean;
@@ -100,6 +103,7 @@ export function sgd(options: SgdOptions = {}): Optimizer {
   };
 }
 
+/** Of `adam` and `adamW`. */
 export interface AdamOptions extends OptimizerOptions {
   readonly betas?: readonly [number, number];
   readonly epsilon?: number;

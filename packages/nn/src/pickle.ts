@@ -20,6 +20,7 @@ export class Global {
 /** What a pickle can hold besides what the tables make: plain data. */
 export type Pickled = unknown;
 
+/** What a pickle may do: nothing but call these. */
 export interface UnpickleOptions {
   /** `torch._utils._rebuild_tensor_v2` and its like: called with the arguments from the file. */
   readonly calls: Readonly<Record<string, (args: readonly Pickled[]) => Pickled>>;

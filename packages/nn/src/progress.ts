@@ -9,6 +9,7 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
+/** Of `createProgress`. */
 export interface ProgressOptions {
   readonly label: string;
   readonly total: number;
@@ -22,6 +23,7 @@ export interface ProgressOptions {
   readonly now?: () => number;
 }
 
+/** A bar. */
 export interface ProgressReporter {
   /** `done` units so far, and a word about them: `loss 0.41`. */
   update(done: number, note?: string): void;
@@ -31,6 +33,7 @@ export interface ProgressReporter {
 
 const barWidth = 24;
 
+/** A bar with the time left on a terminal, a line now and then elsewhere, nothing where `stream` is null. */
 export function createProgress(options: ProgressOptions): ProgressReporter {
   const { label, total, unit = '', start = 0, stream = process.stderr, now = Date.now } = options;
   if (stream === null) return { update() {}, finish() {} };

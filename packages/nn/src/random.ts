@@ -19,6 +19,7 @@ export interface RandomState {
 /** The fourth counter word: keeps the numbers of a stream apart from the keys of its forks. */
 const domain = { numbers: 0, numberLabel: 1, stringLabel: 2 } as const;
 
+/** A stream of random numbers that depend on the seed alone, on every machine and in every runtime. */
 export class Random {
   readonly #key: Key;
   #position: number;

@@ -73,11 +73,14 @@ export async function readMatching(
 }
 
 async function openOne(path: string): Promise<SafetensorsFile> {
-  const handle = await open(path, 'r').catch((error: Error) => {
-    throw new SafetensorsError(path, undefined, 'file', error.message, 'a readable file');
+  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    throw unreadable(path, error);
   });
   try {
-    const { size } = await handle.stat();
+    const stats = await handle.stat();
+    if (stats.isDirectory())
+      throw new SafetensorsError(path, undefined, 'file', 'a folder', 'a readable file');
+    const { size } = stats;
     const length = parseHeaderLength(await readRange(handle, 0, Math.min(8, size), path), size, path);
     const dataStart = 8 + length;
     const { tensors, metadata } = parseHeader(
@@ -107,6 +110,12 @@ async function openOne(path: string): Promise<SafetensorsFile> {
     await handle.close();
     throw error;
   }
+}
+
+/** In the system's words, without the path that the error names anyway. */
+function unreadable(path: string, { code, message }: NodeJS.ErrnoException): SafetensorsError {
+  const found = code === 'ENOENT' ? undefined : message.replace(/, \w+ '.*'$/, '');
+  return new SafetensorsError(path, undefined, 'file', found, 'a readable file');
 }
 
 async function openShards(path: string): Promise<SafetensorsFile> {
@@ -147,8 +156,8 @@ async function openShards(path: string): Promise<SafetensorsFile> {
 
 /** Names to shard files, from the index that large checkpoints have beside their shards. */
 async function readIndex(path: string): Promise<Map<string, string>> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new SafetensorsError(path, undefined, 'file', error.message, 'a readable file');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw unreadable(path, error);
   });
   let index: unknown;
   try {

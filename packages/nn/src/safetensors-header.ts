@@ -27,8 +27,10 @@ export const elementBytes = {
   U64: 8,
 } as const;
 
+/** Types that the format knows. */
 export type StoredDType = keyof typeof elementBytes;
 
+/** A tensor's place in a file. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: StoredDType;
@@ -38,6 +40,7 @@ export interface TensorInfo {
   readonly end: number;
 }
 
+/** A file's header, checked. */
 export interface Header {
   /** In the order of their bytes. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -45,7 +48,7 @@ export interface Header {
 }
 
 /** The reference implementation's limit. */
-export const maxHeaderLength = 100_000_000;
+const maxHeaderLength = 100_000_000;
 
 /** Something in a safetensors file is not as the format has it. */
 export class SafetensorsError extends Error {
@@ -79,7 +82,8 @@ export function parseHeaderLength(prefix: Uint8Array, fileSize: number, file: st
   }
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true));
   if (length > maxHeaderLength) {
-    throw new SafetensorsError(file, undefined, 'header length', length, `at most ${maxHeaderLength}`);
+    const most = `at most ${maxHeaderLength}; is this a safetensors file?`;
+    throw new SafetensorsError(file, undefined, 'header length', length, most);
   }
   if (length > fileSize - 8) {
     throw new SafetensorsError(

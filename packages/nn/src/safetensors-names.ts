@@ -4,6 +4,7 @@
 
 type Shape = readonly number[];
 
+/** How names of a checkpoint become a model's. */
 export interface MatchOptions {
   /** A found name to the model's; undefined leaves the tensor out. By default names are equal. */
   readonly rename?: (found: string) => string | undefined;

@@ -24,17 +24,20 @@ import {
 /** How `float32` arrays are stored; `F16` and `BF16` halve the file and round to nearest, ties to even. */
 export type FloatStorage = 'F32' | 'F16' | 'BF16';
 
+/** Of whatever writes safetensors. */
 export interface WriteOptions {
   /** Free text pairs, e.g. `{ format: 'pt' }`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly float32As?: FloatStorage;
 }
 
+/** Of whatever reads safetensors. */
 export interface ReadOptions {
   /** `'float16'` keeps the bits of F16 tensors; the default converts them to `float32`. */
   readonly half?: 'float32' | 'float16';
 }
 
+/** A file's tensors by name, and what it says of itself. */
 export interface Checkpoint {
   readonly tensors: Map<string, NdArray>;
   readonly metadata: Readonly<Record<string, string>>;

@@ -2,8 +2,10 @@
  * Learning rates as functions of the step, which counts from 0.
  */
 
+/** The learning rate of a step; steps count from 0. */
 export type Schedule = (step: number) => number;
 
+/** The same rate at every step. */
 export function constant(rate: number): Schedule {
   return () => rate;
 }

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 
+/** A file of an archive. */
 export interface TarEntry {
   /** The path within the archive. */
   readonly name: string;

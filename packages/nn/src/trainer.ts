@@ -33,6 +33,7 @@ type Tensors<S extends BatchSpec> = { readonly [K in keyof S]: Tensor };
 /** The scalar to minimise and other scalars to report. */
 export type Losses = { readonly loss: Tensor; readonly [metric: string]: Tensor };
 
+/** Of `Trainer.create`. */
 export interface TrainerOptions<S extends BatchSpec> {
   readonly device: Device;
   readonly model: Module;
@@ -93,6 +94,7 @@ function trainableWeights<S extends BatchSpec>(options: TrainerOptions<S>): Map<
   return new Map([...model.namedWeights()].filter(([name, weight]) => weight.trainable && trainable(name)));
 }
 
+/** Forward, backward, clipping, optimiser and moving average as one graph on a device. Made by `Trainer.create`. */
 export class Trainer<S extends BatchSpec = BatchSpec> {
   /** Updates done. */
   step = 0;

@@ -7,6 +7,7 @@ import { filledWith } from './initializers.ts';
 import { type InitOptions, type Layer, LayerNorm, Linear } from './layers.ts';
 import { Module, Weight } from './module.ts';
 
+/** Of `Mlp`. */
 export interface MlpOptions extends InitOptions {
   /** Default GELU, exact. */
   readonly activation?: (x: Tensor) => Tensor;
@@ -52,6 +53,7 @@ export class LayerScale extends Module implements Layer {
   }
 }
 
+/** Of `TransformerBlock`. */
 export interface TransformerBlockOptions extends AttentionOptions {
   /** Hidden features of the MLP over channels; default 4. */
   readonly mlpRatio?: number;

@@ -70,6 +70,7 @@ export type Growing<M> = {
   -readonly [K in keyof M]: M[K] extends readonly (infer Item)[] ? Item[] : M[K];
 };
 
+/** Of `growResults`. */
 export interface GrowOptions<M extends MeasuredRun> {
   /** `import.meta.url` of the command. */
   readonly from: string;
@@ -84,6 +85,7 @@ export interface GrowOptions<M extends MeasuredRun> {
   withReport(measured: M): M & { readonly report: Report };
 }
 
+/** A bench under way. */
 export interface GrowingBench<M extends MeasuredRun> {
   readonly results: Growing<M>;
   /** Writes them as they are. */
@@ -109,6 +111,21 @@ export async function growResults<M extends MeasuredRun>(options: GrowOptions<M>
   };
 }
 
+/** A `results.json`. Throws a UserError for a file that is none. */
+export async function readResults<M extends MeasuredRun>(path: string): Promise<M & { report?: Report }> {
+  const text = await readFile(path, 'utf8');
+  const none = new UserError(`'${path}' holds no results of a bench: name another file, or remove it`);
+  let results: unknown;
+  try {
+    results = JSON.parse(text);
+  } catch {
+    throw none;
+  }
+  const settings = (results as { readonly settings?: unknown } | null)?.settings;
+  if (typeof settings !== 'object' || settings === null) throw none;
+  return results as M & { report?: Report };
+}
+
 /** What was measured before with these settings, without what is said of the run: that is the present one. */
 async function before<M extends MeasuredRun>(
   out: string | undefined,
@@ -116,7 +133,7 @@ async function before<M extends MeasuredRun>(
   mayDiffer: readonly (keyof M['settings'])[],
 ): Promise<Partial<M>> {
   if (out === undefined || !existsSync(out)) return {};
-  const { report: _, ...then } = JSON.parse(await readFile(out, 'utf8')) as M & { report?: Report };
+  const { report: _, ...then } = await readResults<M>(out);
   for (const [key, now] of Object.entries(empty.settings)) {
     const old = (then.settings as Readonly<Record<string, unknown>>)[key];
     if (JSON.stringify(old) !== JSON.stringify(now) && !mayDiffer.includes(key as keyof M['settings']))

@@ -9,12 +9,14 @@ interface Described {
   readonly short?: string;
 }
 
+/** Takes a text. */
 export interface StringOption extends Described {
   readonly type: 'string';
   readonly default?: string;
   readonly choices?: readonly string[];
 }
 
+/** Takes a number. */
 export interface NumberOption extends Described {
   /** An integer is a safe integer; a number is finite. */
   readonly type: 'number' | 'integer';
@@ -35,12 +37,14 @@ export interface NumberListOption extends Described {
   readonly max?: number;
 }
 
+/** A flag. */
 export interface BooleanOption extends Described {
   readonly type: 'boolean';
   /** Without one it is false. `--no-NAME` says false. */
   readonly default?: boolean;
 }
 
+/** What an option takes, in words and as a check. */
 export type OptionSpec = StringOption | NumberOption | NumberListOption | BooleanOption;
 
 /** Keys are camelCase as the code reads them; on the command line `costWeight` is `--cost-weight`. */
@@ -65,6 +69,7 @@ export type OptionValues<S extends OptionSpecs> = {
     : Value<S[K]> | undefined;
 };
 
+/** An argument without a name in front. */
 export interface Positional {
   /** As the help shows it: `photo` is PHOTO. */
   readonly name: string;
@@ -74,8 +79,10 @@ export interface Positional {
   readonly multiple?: boolean;
 }
 
+/** What a table shows; null and undefined are a dash. */
 export type Cell = string | number | boolean | null | undefined;
 
+/** A bar. */
 export interface Progress {
   /** `done` units of the total are behind us; `note` is short: `loss 0.412`. */
   update(done: number, note?: string): void;
@@ -99,6 +106,7 @@ export interface Output {
   warn(line: string): void;
 }
 
+/** What a command is given when it runs. */
 export interface CommandContext<S extends OptionSpecs = OptionSpecs> {
   readonly positionals: readonly string[];
   readonly options: OptionValues<S>;
@@ -107,6 +115,7 @@ export interface CommandContext<S extends OptionSpecs = OptionSpecs> {
   readonly signal: AbortSignal;
 }
 
+/** What `wp` parses, explains and runs. */
 export interface Command<S extends OptionSpecs = OptionSpecs> {
   /** One line without a full stop. */
   readonly summary: string;
@@ -123,8 +132,8 @@ export function defineCommand<const S extends OptionSpecs>(command: Command<S>):
   return command;
 }
 
-export const verbs = ['run', 'train', 'bench', 'export'] as const;
-export type Verb = (typeof verbs)[number];
+/** What a paper may offer. */
+export type Verb = 'run' | 'train' | 'bench' | 'export';
 
 /** A paper's module `commands` exports one of these under the name `commands`. */
 export type PaperCommands = { readonly [V in Verb]?: Command };

@@ -24,7 +24,7 @@ export function classLabels(option: string, text: string): number[] {
     const label = /^\d+$/.test(name) ? Number(name) : (cifar10Classes as readonly string[]).indexOf(name);
     if (label < 0 || label >= cifar10Classes.length)
       throw new UserError(
-        `--${option} ${word.trim()} is none of ${cifar10Classes.join(', ')}, or 0 to ${cifar10Classes.length - 1}`,
+        `--${option} '${word.trim()}' is none of ${cifar10Classes.join(', ')}, or 0 to ${cifar10Classes.length - 1}`,
       );
     return label;
   });

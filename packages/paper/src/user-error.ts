@@ -13,12 +13,15 @@ export class UserError extends Error {
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
+  EADDRINUSE: 'something listens there already',
+  EADDRNOTAVAIL: 'this machine has no such address',
   EDQUOT: 'the disk quota is used up',
   EEXIST: 'a file stands in the way',
   EFBIG: 'the file would be larger than allowed here',
   EISDIR: 'it is a folder',
   ENOENT: 'no such file or folder',
   ENOSPC: 'no space left on the disk',
+  ENOTFOUND: 'no such host',
   ENOTDIR: 'a part of the path is not a folder',
   EPERM: 'not permitted',
   EROFS: 'the disk is read-only',
@@ -26,7 +29,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 /**
  * `reading 'cat.jpg'` and ENOENT make "reading 'cat.jpg': no such file or folder". Anything that is not a
- * known answer of the file system comes back as it is, so that a bug keeps its stack.
+ * known answer of the system comes back as it is, so that a bug keeps its stack.
  */
 export function fileError(doing: string, cause: unknown): unknown {
   const reason = cause instanceof Error && 'code' in cause ? reasons[String(cause.code)] : undefined;

@@ -34,9 +34,16 @@ const report = (values: readonly number[]): Report => ({
 const withReport = (measured: Measured) => ({ ...measured, report: report(measured.values) });
 
 const open = (
-  changes: { out?: string; steps?: number; quick?: boolean; date?: string; minutes?: number } = {},
+  changes: {
+    out?: string;
+    steps?: number;
+    quick?: boolean;
+    date?: string;
+    minutes?: number;
+    mayDiffer?: readonly 'steps'[];
+  } = {},
 ) => {
-  const { out, steps = 10, quick = false, date = '2026-01-02T03:04:05Z', minutes } = changes;
+  const { out, steps = 10, quick = false, date = '2026-01-02T03:04:05Z', minutes, mayDiffer = [] } = changes;
   const machine = { cpu: 'a processor', cores: 2, memoryGiB: 8, system: 'linux x64' };
   const empty: Measured = {
     date,
@@ -52,6 +59,7 @@ const open = (
     minutes,
     signal: new AbortController().signal,
     empty,
+    mayDiffer,
     withReport,
   });
 };
@@ -142,4 +150,20 @@ test('parts of a list have all of it once, and what is no part says so', () => {
   assert.deepEqual(partOf(items, undefined), items);
   for (const wrong of ['', '3', '0/2', '3/2', '1/0', '1/2/3', '-1/2', '1.5/2'])
     assert.throws(() => partOf(items, wrong), /--part .*expected K\/N/);
+});
+
+test('what may differ is that of the present run; a file that holds no results is refused by name', async () => {
+  const out = join(folder, 'differs.json');
+  const first = await open({ out, steps: 10 });
+  first.results.values.push(1);
+  await first.save();
+  const { results } = await open({ out, steps: 20, mayDiffer: ['steps'] });
+  assert.deepEqual([results.settings.steps, results.values], [20, [1]]);
+  for (const text of ['hello', '{}', 'null', '{"settings": 1}']) {
+    await writeFile(out, text);
+    await assert.rejects(open({ out }), {
+      name: 'UserError',
+      message: `'${out}' holds no results of a bench: name another file, or remove it`,
+    });
+  }
 });

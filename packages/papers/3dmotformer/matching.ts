@@ -6,7 +6,7 @@ import type { Lists } from './graph.ts';
 export type Matcher = 'greedy' | 'hungarian';
 
 /** An affinity that is no higher is no match. */
-export const leastAffinity = 0.01;
+const leastAffinity = 0.01;
 
 /**
  * For each detection its track, −1 for none. `affinity` are probabilities of the edges, in the order of the lists. Greedy:

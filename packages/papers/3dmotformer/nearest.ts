@@ -5,7 +5,7 @@
 
 import { candidates, type GraphOptions, type SeenBox } from './graph.ts';
 import { type Matcher, match } from './matching.ts';
-import { noEdges, type ToldTrack, type WorldTracker } from './track.ts';
+import { noEdges, type Shift, shifted, type ToldTrack, type WorldTracker } from './track.ts';
 
 /** The tracks of one scene. */
 export class NearestTracker<D extends SeenBox> implements WorldTracker<D> {
@@ -25,13 +25,8 @@ export class NearestTracker<D extends SeenBox> implements WorldTracker<D> {
     this.#maxMisses = maxMisses;
   }
 
-  move([x, y, z]: readonly [number, number, number]): void {
-    this.#tracks = this.#tracks.map((track) => ({
-      ...track,
-      x: track.x + x,
-      y: track.y + y,
-      z: track.z + z,
-    }));
+  move(shift: Shift): void {
+    this.#tracks = shifted(this.#tracks, shift);
   }
 
   async step(seen: readonly D[]): Promise<ToldTrack<D>[]> {

@@ -31,7 +31,7 @@ export interface FrameTargets {
 }
 
 /** Σ focal/#edges and Σ smooth L1/(2 #detections) of a frame. */
-export function frameLosses(answer: FrameAnswer, { target, mask, velocity, moves, counts }: FrameTargets) {
+function frameLosses(answer: FrameAnswer, { target, mask, velocity, moves, counts }: FrameTargets) {
   const [edges, dets] = counts.split(2, 0) as [Tensor, Tensor];
   const affinity = focal(answer.affinity, target).mul(mask).sum().div(edges.reshape([]));
   const wrong = smoothL1(answer.velocity.sub(velocity)).mul(moves.unsqueeze(-1));

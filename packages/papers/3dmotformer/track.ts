@@ -60,12 +60,23 @@ export interface FrameEdges {
 /** Of a tracker that judges none. */
 export const noEdges: FrameEdges = { across: [], affinity: [], dets: [], tracks: [] };
 
+/** Metres along the axes. */
+export type Shift = readonly [x: number, y: number, z: number];
+
+/** The same, elsewhere: what stood still, seen from a vehicle that has moved. */
+export function shifted<T extends { readonly x: number; readonly y: number; readonly z: number }>(
+  tracks: readonly T[],
+  [x, y, z]: Shift,
+): T[] {
+  return tracks.map((track) => ({ ...track, x: track.x + x, y: track.y + y, z: track.z + z }));
+}
+
 /** Tracks over the ground, whoever matches them. */
 export interface WorldTracker<D extends SeenBox> {
   /** Of the last frame. */
   readonly edges: FrameEdges;
   /** Carries what is known to other coordinates: the vehicle is the origin, and it moves. */
-  move(shift: readonly [number, number, number]): void;
+  move(shift: Shift): void;
   step(seen: readonly D[]): Promise<ToldTrack<D>[]>;
 }
 
@@ -145,14 +156,8 @@ export class MotTracker<D extends SeenBox> implements WorldTracker<D> {
     this.#step = step;
   }
 
-  move(shift: readonly [number, number, number]): void {
-    const [x, y, z] = shift;
-    this.#tracks = this.#tracks.map((track) => ({
-      ...track,
-      x: track.x + x,
-      y: track.y + y,
-      z: track.z + z,
-    }));
+  move(shift: Shift): void {
+    this.#tracks = shifted(this.#tracks, shift);
   }
 
   /** The next frame. One without detections tells nothing and changes nothing, as in the release. */

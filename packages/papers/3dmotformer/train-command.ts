@@ -1,7 +1,5 @@
 /** `wp train 3dmotformer`: the network on its own tracks, on KITTI. */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { defineCommand } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
@@ -18,7 +16,7 @@ const engine = async () => ({
   ...(await import('./training-data.ts')),
   ...(await import('./weights.ts')),
   ...(await import('@working-papers/models/model-files')),
-  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/training')),
 });
 
 export const trainCommand = defineCommand({
@@ -79,8 +77,7 @@ export const trainCommand = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, length, batchSize, tracks, resume, quick } = options;
-    const isResumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
-    const run = wp.trainingCard({ from: import.meta.url, seed, isResumed });
+    const run = wp.beginTraining({ from: import.meta.url, seed, folder: out, resume });
     const every = options.hertz === '2' ? 5 : 1;
     const graph = every === 5 ? wp.kittiSlowGraph : wp.kittiGraph;
     const recordings = await wp.loadKitti();

@@ -114,8 +114,8 @@ test('compare counts calls: guidance twice as many as adapters and as no guidanc
 
 test('bad input is refused in one line', async () => {
   const cases: [object, RegExp][] = [
-    [{ class: 'unicorn' }, /^--class unicorn is none of airplane, .*, or 0 to 9$/],
-    [{ class: '10' }, /^--class 10 is none of/],
+    [{ class: 'unicorn' }, /^--class 'unicorn' is none of airplane, .*, or 0 to 9$/],
+    [{ class: '10' }, /^--class '10' is none of/],
     [{ weights: at('none.safetensors') }, /is not there: 'wp train agd' makes such a file$/],
     [
       { weights: at('base.safetensors') },
@@ -161,7 +161,14 @@ test('train records, trains, and writes adapters that run uses; a second one use
     out: at('again'),
   });
   assert.equal(again.result.error, result.error);
-  const wrong = await call(train!, { ...given, trajectories: 12, out: at('run') });
+  const over = await call(train!, { ...given, out: at('run') });
+  assert.match(over.error!.message, /checkpoint\.safetensors is there already: go on from it with --resume/);
+  const wrong = await call(train!, {
+    ...given,
+    trajectories: 12,
+    folder: join(at('run'), 'trajectories'),
+    out: at('wrong'),
+  });
   assert.match(wrong.error!.message, /holds 10 trajectories of 3 steps, not 12 of 3/);
   const turned = await call(train!, { scaleLow: 3, scaleHigh: 2, out: at('run') });
   assert.match(turned.error!.message, /--scale-low 3 is above --scale-high 2/);

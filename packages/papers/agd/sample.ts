@@ -46,7 +46,7 @@ export interface CompiledAdapted {
 }
 
 /** Throws an AdapterError for a missing ω, and where guidance is switched on beside the adapters. */
-export function checkConditions(conditions: AdaptedConditions & { readonly guidance?: unknown }): void {
+function checkConditions(conditions: AdaptedConditions & { readonly guidance?: unknown }): void {
   if (conditions.scale === undefined || conditions.scale === null)
     throw new AdapterError('adapters need the guidance scale of each picture');
   const { guidance } = conditions;

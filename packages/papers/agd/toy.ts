@@ -22,12 +22,12 @@ import { createPointTraining, type PointTraining, riseAndCosine } from './object
 import { compileGuided } from './sample.ts';
 import { drawConditions, recordForward, recordTrajectories } from './trajectories.ts';
 
-export const toyClasses = 3;
+const toyClasses = 3;
 const shape = [2, 1, 1] as const;
 const sigmas = ddpmSigmas(spacedTimesteps(24));
 
 /** A point of a class: around a corner of a triangle, wide enough to reach into the other classes. */
-export function toyPoint(label: number, random: Random): [number, number] {
+function toyPoint(label: number, random: Random): [number, number] {
   const angle = (2 * Math.PI * label) / toyClasses + Math.PI / 2;
   const [x, y] = [random.normal(), random.normal()];
   return [0.5 * Math.cos(angle) + 0.3 * x, 0.5 * Math.sin(angle) + 0.3 * y];
@@ -71,7 +71,7 @@ export interface ToyResult {
   readonly rows: readonly ToyRow[];
 }
 
-export function toyModel(): Epsilon<DiTHooks, DiT> {
+function toyModel(): Epsilon<DiTHooks, DiT> {
   const network = new DiT({
     hiddenSize: 32,
     depth: 3,

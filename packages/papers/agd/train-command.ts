@@ -1,6 +1,5 @@
 /** `wp train agd`: records guided trajectories of a frozen model and trains adapters on them. */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
@@ -16,7 +15,7 @@ const engine = async () => ({
   ...(await import('@working-papers/models/model-files')),
   ...(await import('@working-papers/nn/module')),
   ...(await import('@working-papers/nn/tensors-hash')),
-  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/training')),
   ...(await import('@working-papers/paper/pictures')),
 });
 
@@ -85,8 +84,7 @@ export const trainCommand = defineCommand({
     const wp = await engine();
     const { out, seed, points, resume, quick, scaleLow: low, scaleHigh: high } = options;
     if (high < low) throw new UserError(`--scale-low ${low} is above --scale-high ${high}`);
-    const isResumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
-    const run = wp.trainingCard({ from: import.meta.url, seed, isResumed });
+    const run = wp.beginTraining({ from: import.meta.url, seed, folder: out, resume });
     const settings = {
       points,
       count: quick ? 20 : options.trajectories,

@@ -11,7 +11,6 @@ import type { Timing, TimingOptions } from './timing.ts';
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
   ...(await import('@working-papers/tensor')),
-  readFile: (await import('node:fs/promises')).readFile,
   ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/files')),
   ...(await import('@working-papers/paper/manifest')),
@@ -143,7 +142,7 @@ async function measureAnew(
   signal: AbortSignal,
 ): Promise<void> {
   if (out === undefined) throw new UserError('--stage timing needs --out: the results to put times into');
-  const { report: _, ...before } = JSON.parse(await wp.readFile(out, 'utf8')) as Results;
+  const { report: _, ...before } = await wp.readResults<Measured>(out);
   const { backbone, trained, rule } = await wp.readWeights();
   if (wp.tensorsHash(backbone) !== before.settings.backboneHash)
     throw new UserError(`'${out}' was measured on another backbone than the one that ships`);

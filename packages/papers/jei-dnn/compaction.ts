@@ -45,7 +45,7 @@ export interface Bound {
 }
 
 /** All exits for pictures x [n, 3, H, W]; answered ones are taken out of the batch after the exits `after`. */
-export function traceWhole(model: JeiDnn, after: readonly number[], x: Tensor, bound: Bound): WholeTensors {
+function traceWhole(model: JeiDnn, after: readonly number[], x: Tensor, bound: Bound): WholeTensors {
   const { backbone } = model;
   const [logits, gates, remaining, rows]: [Tensor[], Tensor[], Tensor[], Tensor[]] = [[], [], [], []];
   return traceInference(() => {

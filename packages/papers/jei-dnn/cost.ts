@@ -50,7 +50,7 @@ export function exitCosts(
 }
 
 /** The arithmetic of one gate over K classes: maximum, entropies, margin and the linear layer. */
-export function gateCost(classes: number): number {
+function gateCost(classes: number): number {
   return 9 * classes + 6;
 }
 

@@ -12,7 +12,7 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/pictures')),
   ...(await import('@working-papers/nn/safetensors-file')),
   mkdir: (await import('node:fs/promises')).mkdir,
-  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/training')),
   ...(await import('./backbone.ts')),
   ...(await import('./experiment.ts')),
   ...(await import('./features.ts')),
@@ -98,6 +98,13 @@ export const train = defineCommand({
     const costWeights = options.costWeights
       ? wp.sortedCostWeights(options.costWeights)
       : wp.defaultCostWeights[loss];
+    const run = wp.beginTraining({
+      from: import.meta.url,
+      seed,
+      folder: out,
+      checkpoints: [stage === 'heads' ? 'heads.safetensors' : join('backbone', 'checkpoint.safetensors')],
+      resume,
+    });
     const select = options.select === undefined ? {} : { select: options.select };
     await using device = await openChosenDevice(options);
     const folder = join(out, 'backbone');
@@ -189,7 +196,6 @@ export const train = defineCommand({
     });
     const path = join(out, 'jei-dnn.safetensors');
     const { cifar10Classes } = wp;
-    const manifest = wp.runManifest({ from: import.meta.url, seed });
     const weights: JeiDnnWeights = {
       architecture: { blocksPerStage: 3, widths: [16, 32, 64], classes: cifar10Classes.length },
       imageSize: 32,
@@ -199,10 +205,7 @@ export const train = defineCommand({
       backbone,
       trained: trained.map(({ member, tensors }) => ({ costWeight: member.costWeight, tensors })),
       card: {
-        command: manifest.command,
-        date: manifest.date,
-        machine: `${manifest.machine.cpu}, ${manifest.machine.cores} cores`,
-        seed: String(seed),
+        ...run(),
         data: `CIFAR-10, ${cache.train.length} pictures to train on, ${cache.validation.length} to select on`,
         backbone:
           stage === 'heads'

@@ -2,24 +2,16 @@
 
 import type { Report } from '@working-papers/edition';
 import type { RunManifest } from '@working-papers/paper/manifest';
+import type { Summary } from './decode.ts';
 
 /** One text decoded by one method. */
-export interface DecodingResult {
+export interface DecodingResult extends Omit<Summary, 'reason' | 'tau'> {
   readonly method: string;
   /** `prose`, held out from training, or `log`, which repeats itself. */
   readonly text: string;
   readonly context: number;
   readonly temperature: number;
   readonly prompt: number;
-  readonly tokens: number;
-  readonly forwards: number;
-  readonly prefillMs: number;
-  readonly decodeMs: number;
-  readonly draftMs: number;
-  readonly verifyMs: number;
-  /** Nodes proposed and accepted at each depth from 1 on. */
-  readonly proposed: readonly number[];
-  readonly accepted: readonly number[];
   /** Different 4-grams among all: a model in a loop has few. */
   readonly distinct: number;
   /** The first token that vanilla has not, and how far apart the two likeliest were there; absent when all agree. */

@@ -14,7 +14,7 @@ const engine = async () => ({
   ...(await import('@working-papers/models/decoder/folder')),
   ...(await import('@working-papers/models/decoder/tokenizer')),
   ...(await import('@working-papers/paper/files')),
-  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/training')),
   ...(await import('./corpus.ts')),
   ...(await import('./draft-file.ts')),
   ...(await import('./target.ts')),
@@ -100,14 +100,19 @@ export const trainCommand = defineCommand({
     if (data === undefined) throw new UserError('--data is missing: text files or folders of them');
     if (!target && folder === undefined)
       throw new UserError('--model is missing: the folder of the model that the draft is for, or --target');
+    const stages = target
+      ? wp.targetStages(options.steps ?? 3600).map(({ length }) => `training-${length}`)
+      : ['stage-1', 'stage-2'];
+    const card = wp.beginTraining({
+      from: import.meta.url,
+      seed: options.seed,
+      folder: options.out,
+      checkpoints: stages.map((stage) => join(stage, 'checkpoint.safetensors')),
+      resume: options.resume,
+    });
     const paths = data.split(',').map((path) => path.trim());
     const { seen, unseen } = wp.holdOut(await wp.readDocuments(paths));
     await using device = await openChosenDevice(options);
-    const card = wp.trainingCard({
-      from: import.meta.url,
-      seed: options.seed,
-      isResumed: options.resume,
-    });
     const given = { wp, device, output, signal, options, card };
     if (target) await trainTargetFrom(given, seen, unseen);
     else await trainDraftFrom(given, folder!, seen, unseen);
@@ -121,7 +126,7 @@ interface Given {
   readonly signal: AbortSignal;
   readonly options: Parameters<(typeof trainCommand)['execute']>[0]['options'];
   /** How a file is made. */
-  readonly card: ReturnType<Engine['trainingCard']>;
+  readonly card: ReturnType<Engine['beginTraining']>;
 }
 
 type Documents = Awaited<ReturnType<Engine['readDocuments']>>;

@@ -3,6 +3,7 @@
  * Row-major, contiguous, plain data: they can be posted between threads as they are.
  */
 
+/** Types of elements. */
 export type DType =
   | 'float32'
   | 'float64'
@@ -14,6 +15,7 @@ export type DType =
   | 'int8'
   | 'bool';
 
+/** What may hold the elements of an array. */
 export type TypedArray =
   | Float32Array
   | Float64Array

@@ -13,6 +13,7 @@ import { domain } from './blocked.ts';
 import { type Shape, sameShape } from './dims.ts';
 import type { OnnxNode } from './onnx.ts';
 
+/** What is known of a graph that is put into the blocked layout. */
 export interface BlockedInferenceOptions {
   /** b: channels of a block, as the processor's kernels have it. */
   readonly block: number;

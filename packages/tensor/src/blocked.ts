@@ -18,6 +18,7 @@ export interface KnownType {
   readonly dtype: DType;
 }
 
+/** What is known of a graph that is put into the blocked layout. */
 export interface BlockedOptions {
   /** b: channels of a block, as the processor's kernels have it. */
   readonly block: number;

@@ -4,19 +4,22 @@
  */
 
 import { defaultProvider, defaultThreads, keepAlive, missing, providers, spawn, stores } from '#runtime';
+import { argumentsInOrder, checkInputs, symbols, type TensorsOf } from './arguments.ts';
 import type { NdArray } from './array.ts';
 import { reorderProbe } from './blocked.ts';
 import { DeviceError } from './device-error.ts';
-import { evaluateDim, type Shape, showShape } from './dims.ts';
+import { evaluateDim, showShape } from './dims.ts';
 import { type CacheView, isCacheView } from './kv-cache.ts';
 import { lower, type Model } from './lower.ts';
 import type { Provider } from './operator.ts';
 import { DeviceArray, Resident, refuseUnknownSize } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
-import { type Parameter, Tensor } from './tensor.ts';
-import { type ArgumentsOf, type ArraysOf, flattenAs, flattenTree, mapTree, type Tree } from './tree.ts';
+import { Store } from './store.ts';
+import type { Parameter, Tensor } from './tensor.ts';
+import { type ArgumentsOf, type ArraysOf, flattenTree, mapTree, type Tree } from './tree.ts';
 
+/** Of `openDevice`. */
 export interface DeviceOptions {
   /** Where to run; default `cpu` in Node, `wasm` in a browser. */
   readonly provider?: Provider;
@@ -49,12 +52,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   return device;
 }
 
-/** What an argument of a compiled function looks like. Names in the shape are free dimensions. */
-export interface InputSpec {
-  readonly shape: Shape;
-  readonly dtype?: NdArray['dtype'];
-}
-
+/** Of `compile` and `compileStep`; parameters have their values in `weights` or in `store`. */
 export interface CompileOptions {
   /** Values of parameters, made part of the model: fastest to run, fixed until compiled again. */
   readonly weights?: ReadonlyMap<Parameter, NdArray>;
@@ -82,6 +80,7 @@ export interface Step<R> {
   readonly updates: ReadonlyMap<Parameter, Tensor>;
 }
 
+/** Where graphs run: one of ONNX Runtime's providers, in a thread of its own. Made by `openDevice`. */
 export class Device {
   readonly provider: Provider;
   readonly threads: number;
@@ -297,111 +296,5 @@ export class Device {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-/** The tensors that a tree of specs describes. */
-export type TensorsOf<T> = T extends InputSpec ? Tensor : { [K in keyof T]: TensorsOf<T[K]> };
-
-function symbols(specs: readonly unknown[]): readonly Tree[] {
-  let count = 0;
-  return specs.map((tree) =>
-    mapTree(tree as Tree<InputSpec>, (spec) => {
-      const { shape, dtype = 'float32' } = spec;
-      return new Tensor({ shape, dtype }, { kind: 'input', name: `in${count++}` });
-    }),
-  ) as readonly Tree[];
-}
-
-/** What a compiled function takes for a tensor. */
-type Argument = NdArray | DeviceArray | CacheView;
-
-/** Arrays in the order of the traced symbols, also where an object names its arrays in another order. */
-function argumentsInOrder(inputs: readonly Tree[], trees: readonly unknown[]): Argument[] {
-  return trees.flatMap((tree, i) => {
-    try {
-      return flattenAs(inputs[i] ?? [], tree as Tree<Argument>);
-    } catch (error) {
-      throw new DeviceError(`argument ${i}: ${(error as Error).message}`);
-    }
-  });
-}
-
-/**
- * Wrong arguments are refused here: a kernel's own message would name neither argument nor expectation. Returns the
- * values of the free dimensions.
- */
-function checkInputs(wanted: readonly Tensor[], given: readonly Argument[]): ReadonlyMap<string, number> {
-  if (wanted.length !== given.length) {
-    throw new DeviceError(`${wanted.length} arrays are needed, ${given.length} were given`);
-  }
-  const free = new Map<string, number>();
-  wanted.forEach((symbol, i) => {
-    const { shape, dtype } = given[i]!;
-    const fits = dtype === symbol.dtype && shape.length === symbol.rank;
-    for (const [axis, dim] of symbol.shape.entries()) {
-      if (typeof dim === 'string' && !free.has(dim) && /^\w+$/.test(dim)) free.set(dim, shape[axis]!);
-    }
-    if (!fits || symbol.shape.some((dim, axis) => evaluateDim(dim, free) !== shape[axis])) {
-      throw new DeviceError(`argument ${i} must be ${symbol}, got ${dtype}[${shape.join(',')}]`);
-    }
-  });
-  return free;
-}
-
-/** Named values on a device. Functions compiled with the store read and update them in place. */
-export class Store {
-  readonly key: number;
-  /** ONNX names of the parameters. */
-  readonly names = new Map<Parameter, string>();
-  readonly device: Device;
-  #disposed = false;
-
-  constructor(device: Device) {
-    this.device = device;
-    this.key = device.newKey();
-  }
-
-  get disposed(): boolean {
-    return this.#disposed;
-  }
-
-  keyOf(parameter: Parameter): string {
-    const name = this.names.get(parameter);
-    if (name === undefined) throw new DeviceError(`a parameter ${parameter} is not in the store`);
-    return name;
-  }
-
-  /** Adds or replaces values. */
-  async write(values: ReadonlyMap<Parameter, NdArray>): Promise<void> {
-    if (this.#disposed) throw new DeviceError('the store was disposed of');
-    const entries: Record<string, NdArray> = {};
-    for (const [parameter, value] of values) {
-      if (showShape(parameter.shape) !== showShape(value.shape) || parameter.dtype !== value.dtype) {
-        throw new DeviceError(`a parameter ${parameter} cannot hold ${value.dtype}${showShape(value.shape)}`);
-      }
-      let name = this.names.get(parameter);
-      if (name === undefined) {
-        name = `p${this.names.size}`;
-        this.names.set(parameter, name);
-      }
-      entries[name] = value;
-    }
-    await this.device.request({ kind: 'put', store: this.key, values: entries });
-  }
-
-  /** Copies of the current values, of all parameters or of some. */
-  async read(parameters: Iterable<Parameter> = this.names.keys()): Promise<Map<Parameter, NdArray>> {
-    if (this.#disposed) throw new DeviceError('the store was disposed of');
-    const list = [...parameters];
-    const keys = list.map((parameter) => this.keyOf(parameter));
-    const reply = await this.device.request({ kind: 'get', store: this.key, keys });
-    return new Map(list.map((parameter, i) => [parameter, reply[keys[i]!]!]));
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    await this.device.request({ kind: 'drop', store: this.key });
   }
 }

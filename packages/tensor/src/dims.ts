@@ -5,7 +5,9 @@
  * texts are. `⌊e/n⌋`, which strides and pooling make, is an opaque name in that polynomial.
  */
 
+/** A size: a number, or a name or an expression of names (`past+tokens`) that is known when the graph runs. */
 export type Dim = number | string;
+/** Sizes of all axes, the outermost first; [] is a scalar. */
 export type Shape = readonly Dim[];
 
 /** Monomial (sorted names joined by `*`, empty for the constant) to its integer coefficient. */
@@ -75,6 +77,7 @@ export function canonical(dim: Dim): Dim {
   return print(parse(dim));
 }
 
+/** a + b, simplified. */
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   const out = parse(a);
@@ -82,10 +85,12 @@ export function addDims(a: Dim, b: Dim): Dim {
   return print(out);
 }
 
+/** a − b, simplified. */
 export function subDims(a: Dim, b: Dim): Dim {
   return addDims(a, mulDims(b, -1));
 }
 
+/** a · b, simplified. */
 export function mulDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
   const out: Polynomial = new Map();
@@ -128,6 +133,7 @@ export function floorDivDim(a: Dim, n: number): Dim {
   return divDims(a, n) ?? `⌊(${a})/${n}⌋`;
 }
 
+/** How many elements a shape has. */
 export function productOf(dims: Shape): Dim {
   return dims.reduce((product, dim) => mulDims(product, dim), 1);
 }
@@ -179,6 +185,7 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
   return out;
 }
 
+/** Are the shapes equal for every value of the free dimensions, as far as their expressions show? */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
@@ -191,6 +198,7 @@ export function concrete(shape: Shape, what = 'shape'): number[] {
   });
 }
 
+/** `[2,n]`, as errors have it. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(',')}]`;
 }

@@ -1,3 +1,4 @@
+export type { InputSpec } from './arguments.ts';
 export {
   allocate,
   type DType,
@@ -13,10 +14,8 @@ export {
   type CompileOptions,
   Device,
   type DeviceOptions,
-  type InputSpec,
   openDevice,
   type Step,
-  Store,
 } from './device.ts';
 export { DeviceError } from './device-error.ts';
 export type { Dim, Shape } from './dims.ts';
@@ -25,6 +24,7 @@ export { type CacheView, type CacheWrite, KvCache, type KvCacheOptions } from '.
 export { lower, type Model } from './lower.ts';
 export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
 export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
+export * from './ops/arithmetic.ts';
 export {
   type AttentionOptions,
   mergeAttention,
@@ -34,9 +34,9 @@ export {
   scaledDotProductAttention,
 } from './ops/attention.ts';
 export { type CachedKeys, cachedAttention, type OwnKeys, type QueryCount } from './ops/cached-attention.ts';
+export * from './ops/comparison.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';
-export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
 export { batchNorm, batchNormTraining, groupNorm, layerNorm, rmsNorm } from './ops/normalization.ts';
@@ -60,5 +60,7 @@ export {
 } from './ops/shape.ts';
 export { dilate, flip, pad, select, slice } from './ops/slice.ts';
 export * from './ops/softmax.ts';
+export * from './ops/unary.ts';
 export { DeviceArray, keepOnDevice, type Resident } from './resident.ts';
+export { Store } from './store.ts';
 export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

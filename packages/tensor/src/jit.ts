@@ -1,9 +1,11 @@
 /** Functions compiled when they are called. */
 
+import type { InputSpec } from './arguments.ts';
 import type { NdArray } from './array.ts';
-import type { Compiled, CompileOptions, Device, InputSpec } from './device.ts';
+import type { Compiled, CompileOptions, Device } from './device.ts';
 import { type ArgumentsOf, type ArraysOf, mapTree, type Tree } from './tree.ts';
 
+/** A function that is compiled anew for each combination of shapes it is called with. */
 export interface Jitted<A extends readonly unknown[], R> {
   (...inputs: { [K in keyof A]: ArgumentsOf<A[K]> }): Promise<ArraysOf<R>>;
   /** How many combinations of shapes have been compiled. */

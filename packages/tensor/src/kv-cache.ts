@@ -14,6 +14,7 @@ import { DeviceError } from './device-error.ts';
 import type { DeviceArray } from './resident.ts';
 import type { CachePart } from './runtime/kv-buffers.ts';
 
+/** How large a cache is. */
 export interface KvCacheOptions {
   readonly layers: number;
   readonly kvHeads: number;
@@ -43,6 +44,7 @@ export interface CacheWrite {
   readonly places: readonly number[];
 }
 
+/** Keys and values of the tokens that a decoder has seen, on the device, in all layers. */
 export class KvCache {
   readonly device: Device;
   /** The device's name for it. */
@@ -185,6 +187,7 @@ export class KvCache {
   }
 }
 
+/** Is it what `KvCache` gives for an argument of a compiled function? */
 export function isCacheView(value: unknown): value is CacheView {
   return typeof value === 'object' && value !== null && 'cache' in value && value.cache instanceof KvCache;
 }

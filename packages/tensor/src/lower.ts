@@ -3,7 +3,7 @@
  * and equal sub-expressions are emitted once (nodes are numbered by operator, attributes and inputs).
  */
 
-import { bytesOf, type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
+import { type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
 import { type KnownType, toBlocked } from './blocked.ts';
 import { suitsBlockedInference, toBlockedInference } from './blocked-inference.ts';
@@ -12,6 +12,7 @@ import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from 
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
 import type { Node, Parameter, Tensor } from './tensor.ts';
 
+/** An ONNX model and what its inputs and outputs are called. */
 export interface Model {
   /** The `.onnx` file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -24,6 +25,7 @@ export interface Model {
   readonly nodeCount: number;
 }
 
+/** Of `lower`. */
 export interface LowerOptions {
   readonly provider?: Provider;
   /** Channels of a block in ONNX Runtime's blocked layout; without it convolutions stay in the plain one. */
@@ -352,13 +354,4 @@ function attributesKey(attributes: OnnxAttributes): string {
 function attributeText(value: AttributeValue): string {
   if ('tensor' in value) return `${value.tensor.dtype}:${value.tensor.shape}:${value.tensor.data}`;
   return JSON.stringify(value);
-}
-
-/** Bytes that the parameters of a model take on the device. */
-export function parameterBytes(model: Model): number {
-  let bytes = 0;
-  for (const parameter of model.parameters.values()) {
-    bytes += sizeOf(parameter.shape as number[]) * bytesOf(parameter.dtype);
-  }
-  return bytes;
 }

@@ -6,6 +6,7 @@
 import type { DType, NdArray } from './array.ts';
 import type { Shape } from './dims.ts';
 
+/** An attribute of a node, by the kinds that ONNX tells apart. */
 export type AttributeValue =
   | { readonly int: number }
   | { readonly float: number }
@@ -14,6 +15,7 @@ export type AttributeValue =
   | { readonly floats: readonly number[] }
   | { readonly tensor: NdArray };
 
+/** NodeProto. */
 export interface OnnxNode {
   readonly type: string;
   readonly domain: string;
@@ -23,12 +25,14 @@ export interface OnnxNode {
   readonly attributes: { readonly [name: string]: AttributeValue | undefined };
 }
 
+/** ValueInfoProto: what an input or output looks like. */
 export interface OnnxValue {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
 }
 
+/** GraphProto. */
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];

@@ -8,6 +8,7 @@ import { getScope, type Node, Tensor, TensorError, type TensorType } from './ten
 /** Plain data only: attributes are compared by their JSON text. */
 export type Attributes = { readonly [key: string]: unknown };
 
+/** ONNX Runtime's execution providers that graphs are made for. */
 export type Provider = 'cpu' | 'wasm' | 'webgpu' | 'cuda';
 
 /** What a lowering may use. Values of the ONNX graph are known by name. */
@@ -40,8 +41,10 @@ export interface Lowering {
   dim(dim: Dim): string;
 }
 
+/** Attributes of a node by name; undefined ones are left out. */
 export type OnnxAttributes = { readonly [name: string]: AttributeValue | undefined };
 
+/** One operator with all that is known of it: shapes, lowering, gradient. */
 export interface Operator<A extends Attributes = Attributes> {
   readonly name: string;
   /** One line: what it computes, with the reference of its definition. */

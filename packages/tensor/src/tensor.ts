@@ -9,6 +9,7 @@ import type { DType, NdArray } from './array.ts';
 import { type Dim, type Shape, showShape } from './dims.ts';
 import type { Attributes, Operator } from './operator.ts';
 
+/** What is known of a value before the graph runs. */
 export interface TensorType {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -30,6 +31,7 @@ export type Source =
   | { readonly kind: 'parameter' }
   | { readonly kind: 'constant'; readonly value: NdArray };
 
+/** A value of a graph: a symbol that operators make others from. It holds no numbers. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: operators add their methods where they are defined
 export class Tensor implements TensorType {
   readonly shape: Shape;
@@ -115,6 +117,7 @@ export interface Scope {
 
 let currentScope: Scope | undefined;
 
+/** The module that is being traced. */
 export function getScope(): Scope | undefined {
   return currentScope;
 }
@@ -131,7 +134,7 @@ export function withScope<T>(module: object, body: () => T): T {
 }
 
 /** `DiT.blocks.3.attn`: the outermost module's class, then the property names down to the innermost. */
-export function scopePath(scope: Scope | undefined): string {
+function scopePath(scope: Scope | undefined): string {
   const modules: object[] = [];
   for (let s = scope; s; s = s.parent) modules.unshift(s.module);
   return modules

@@ -5,6 +5,7 @@ import type { CacheView } from './kv-cache.ts';
 import { type DeviceArray, Resident } from './resident.ts';
 import { Tensor } from './tensor.ts';
 
+/** Values in nested lists and objects. */
 export type Tree<T = Tensor> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> };
 
 /** The same tree with an array in every tensor's place. */

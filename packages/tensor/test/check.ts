@@ -9,9 +9,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { InputSpec } from '../src/arguments.ts';
 import { toNumbers } from '../src/array.ts';
 import { topologicalOrder } from '../src/autodiff.ts';
-import { type Device, type InputSpec, openDevice } from '../src/device.ts';
+import { type Device, openDevice } from '../src/device.ts';
+import { DeviceError } from '../src/device-error.ts';
 import { Tensor } from '../src/tensor.ts';
 import type { Case, Cases, Input } from './cases/case.ts';
 import {
@@ -32,6 +34,20 @@ let opened: Promise<Device> | undefined;
 export function cpu(): Promise<Device> {
   opened ??= openDevice({ provider: 'cpu', threads: 1 });
   return opened;
+}
+
+/** The device refuses in one line, with this message. */
+export async function refuses(run: () => unknown, message: string | RegExp): Promise<void> {
+  await assert.rejects(
+    async () => await run(),
+    (error: unknown) => {
+      assert.ok(error instanceof DeviceError, `${error}`);
+      if (typeof message === 'string') assert.equal(error.message, message);
+      else assert.match(error.message, message);
+      assert.ok(!error.message.includes('\n'), 'one line');
+      return true;
+    },
+  );
 }
 
 function symbolsOf(inputs: readonly Input[], precision: Precision): Tensor[] {
@@ -99,7 +115,7 @@ export interface CheckOptions {
 }
 
 /** The reference against ONNX Runtime in float32. */
-export async function checkForward(
+async function checkForward(
   name: string,
   f: Case['f'],
   inputs: readonly Input[],
@@ -156,16 +172,6 @@ export async function checkGradient(
       );
     });
   }
-}
-
-/** `checkGradient`, and the gradient of a random projection of the gradient. */
-export function checkSecondOrder(
-  name: string,
-  f: Case['f'],
-  inputs: readonly Input[],
-  options: CheckOptions = {},
-): Promise<void> {
-  return checkGradient(name, f, inputs, { ...options, secondOrder: true });
 }
 
 /** Most elements of one input that are varied. */

@@ -3,7 +3,6 @@
  * engine is loaded when a command runs, not when its help is shown.
  */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
@@ -19,15 +18,11 @@ const engine = async () => ({
   ...(await import('@working-papers/nn/images')),
   ...(await import('@working-papers/nn/images-node')),
   ...(await import('@working-papers/paper/files')),
-  ...(await import('@working-papers/paper/manifest')),
+  ...(await import('@working-papers/paper/training')),
   ...(await import('@working-papers/paper/pictures')),
 });
 
 const licence = 'Apache-2.0; trained on CIFAR-10 (Krizhevsky 2009)';
-
-/** Is there a checkpoint that a training goes on from? */
-const isResumed = ({ resume, out }: { readonly resume: boolean; readonly out: string }) =>
-  resume && existsSync(join(out, 'checkpoint.safetensors'));
 
 const common = {
   batchSize: { type: 'integer', min: 2, default: 128, description: 'pictures of one update' },
@@ -82,12 +77,12 @@ export const trainTeacher = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, steps, batchSize, resume } = options;
+    const card = wp.beginTraining({ from: import.meta.url, seed, folder: out, resume });
     const classes = options.classes === undefined ? undefined : wp.classLabels('classes', options.classes);
     const start = options.from === undefined ? undefined : await wp.readTeacher(options.from);
     const data = await wp.readCifar10(output);
     await using device = await openChosenDevice(options);
     const model = start?.options ?? (options.size === 'quick' ? wp.cifar10QuickSize : {});
-    const card = wp.trainingCard({ from: import.meta.url, seed, isResumed: isResumed(options) });
     let path = '';
     using bar = output.progress('teacher', steps);
     const trained = await wp.trainTeacher({
@@ -151,9 +146,9 @@ export const trainFeatures = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, steps, batchSize, resume } = options;
+    const card = wp.beginTraining({ from: import.meta.url, seed, folder: out, resume });
     const data = await wp.readCifar10(output);
     await using device = await openChosenDevice(options);
-    const card = wp.trainingCard({ from: import.meta.url, seed, isResumed: isResumed(options) });
     using bar = output.progress('features', steps);
     const trained = await wp.trainFeatures({
       device,

@@ -45,10 +45,13 @@ export const ingest = defineCommand({
       throw new UserError('--date is one day, --from and --to are many: expected one of the two');
     }
     if (from === undefined && to !== undefined) throw new UserError('--to needs --from: the first day');
-    const [{ ingest: run }, { daysBetween, utcDate }] = await Promise.all([
+    const [{ ingest: run }, { daysBetween, isIsoDate, utcDate }] = await Promise.all([
       import('@working-papers/daily/sources/ingest'),
       import('@working-papers/daily/dates'),
     ]);
+    for (const [flag, day] of Object.entries({ date, from, to }))
+      if (day !== undefined && !isIsoDate(day))
+        throw new UserError(`--${flag} must be a day such as 2026-09-10, not '${day}'`);
     const today = utcDate(new Date());
     const range = { from: date ?? from ?? today, to: date ?? to ?? today };
     await withDaily(async ({ database, sources }) => {

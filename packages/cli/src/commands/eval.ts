@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
 import type { Group } from '../program.ts';
 
-export const evalTracking = defineCommand({
+const evalTracking = defineCommand({
   summary: "measure tracks in KITTI's format: sAMOTA, AMOTA, MOTA, switches, as AB3DMOT's evaluator does",
   options: {
     labels: { type: 'string', description: 'the folder of labels, one .txt a sequence (label_02)' },

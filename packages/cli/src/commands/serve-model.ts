@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { drafterOptions, modelOptions } from '@working-papers/longspec/options';
-import { defineCommand } from '@working-papers/paper';
+import { defineCommand, fileError } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
 // The engine is loaded when the command runs, not when its help is shown.
@@ -30,7 +30,9 @@ export const serveModel = defineCommand({
     await using model = await wp.openTextModel({ device, folder, draft, method, shape: options.tree });
     const server = wp.createModelServer({ model, log: (line) => output.print(line) });
     server.listen(options.port, host);
-    await once(server, 'listening');
+    await once(server, 'listening').catch((error: unknown) => {
+      throw fileError(`cannot listen on ${host}:${options.port}`, error);
+    });
     const { port } = server.address() as AddressInfo;
     output.print(`${model.name} on http://${host}:${port}/v1`);
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));

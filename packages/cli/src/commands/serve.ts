@@ -11,11 +11,11 @@ export const serve = defineCommand({
   options: {
     port: {
       type: 'integer',
-      description: 'port to listen on, 0 for any free one (default 3000)',
+      description: 'port to listen on, 0 for any free one; default 3000',
       min: 0,
       max: 65535,
     },
-    host: { type: 'string', description: 'address to listen on (default 127.0.0.1)' },
+    host: { type: 'string', description: 'address to listen on; default 127.0.0.1' },
   },
   examples: ['wp serve --port 8080 --host 0.0.0.0'],
   async execute({ options, signal }) {

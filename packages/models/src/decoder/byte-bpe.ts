@@ -3,6 +3,7 @@
  * (Sennrich et al. 2016, arXiv 1508.07909; bytes and their spelling as in GPT-2).
  */
 
+/** Of `trainByteBpe`. */
 export interface ByteBpeOptions {
   /** All tokens: the special ones, 256 bytes, and merges. */
   readonly vocabSize: number;
@@ -12,7 +13,9 @@ export interface ByteBpeOptions {
   readonly onProgress?: (merges: number) => void;
 }
 
+/** The special token before every text. */
 export const beginOfText = '<|begin|>';
+/** The special token after every text. */
 export const endOfText = '<|end|>';
 
 /** Where words end: GPT-2's pattern, with digits in runs of at most three. */

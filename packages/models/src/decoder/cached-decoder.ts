@@ -26,11 +26,12 @@ import { Fused } from './fused.ts';
 import { ropeTables } from './rope.ts';
 
 /** Rows of a chunk of the cache. */
-export const cacheChunk = 512;
+const cacheChunk = 512;
 
 /** Added to the score of what a query may not see. */
-export const unseen = -1e30;
+const unseen = -1e30;
 
+/** Tokens to compute, and what they see of each other. */
 export interface DecodeStep {
   readonly tokens: ArrayLike<number>;
   /** Of each token; default: those after what the cache holds. */
@@ -41,6 +42,7 @@ export interface DecodeStep {
   readonly read?: readonly number[];
 }
 
+/** What comes of a step; to be disposed of. */
 export interface DecodeResult extends Disposable {
   /** The likeliest next token, for each token asked for. */
   readonly best: readonly number[];
@@ -51,6 +53,7 @@ export interface DecodeResult extends Disposable {
   readonly values: DeviceArray;
 }
 
+/** Of `prefill`. */
 export interface PrefillOptions {
   /** Tokens of a block; default 256. */
   readonly block?: number;
@@ -58,6 +61,7 @@ export interface PrefillOptions {
   readonly onProgress?: (done: number) => void;
 }
 
+/** A compiled decoder whose keys and values stay on the device. */
 export interface CachedDecoder {
   readonly device: Device;
   readonly config: DecoderConfig;
@@ -138,6 +142,7 @@ function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors
   };
 }
 
+/** Of `openCachedDecoder`. */
 export interface CachedDecoderOptions {
   readonly device: Device;
   readonly model: Decoder;

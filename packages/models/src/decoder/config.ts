@@ -5,6 +5,7 @@ import { parseRope, type Rope, RopeError } from './rope.ts';
 /** Which relatives differ in more than numbers. */
 export type DecoderFamily = 'llama' | 'qwen2' | 'mistral';
 
+/** A decoder's sizes and variants, read from a `config.json`. */
 export interface DecoderConfig {
   readonly family: DecoderFamily;
   readonly vocabSize: number;
@@ -43,7 +44,7 @@ export class ConfigError extends Error {
 type Json = { readonly [key: string]: unknown };
 
 /** Numbers of a JSON object with their checks. */
-export function fields(json: Json, file: string) {
+function fields(json: Json, file: string) {
   const wrong = (key: string, expected: string): never => {
     throw new ConfigError(file, key, json[key], expected);
   };

@@ -10,7 +10,7 @@ import { ropeTables } from './rope.ts';
 const device = await openDevice({ threads: 1 });
 after(() => device.close());
 
-export const tiny = {
+const tiny = {
   model_type: 'llama',
   vocab_size: 40,
   hidden_size: 24,

@@ -28,6 +28,7 @@ function linear(inFeatures: number, outFeatures: number, bias: boolean): Linear 
   return new Linear(inFeatures, outFeatures, { bias, initWeight, initBias: zeros });
 }
 
+/** Causal self-attention with rotary positions and grouped queries (Ainslie et al. 2023, arXiv 2305.13245). */
 export class DecoderAttention extends Module {
   readonly qProj: Linear;
   readonly kProj: Linear;
@@ -93,6 +94,7 @@ export class SwiGlu extends Module {
   }
 }
 
+/** Attention, then the MLP, each behind an RMS norm and beside a residual: x [N, T, D] → [N, T, D]. */
 export class DecoderLayer extends Module {
   readonly selfAttn: DecoderAttention;
   readonly mlp: SwiGlu;
@@ -127,6 +129,7 @@ class DecoderTrunk extends Module {
   }
 }
 
+/** A Llama-family decoder (Touvron et al. 2023, arXiv 2302.13971), under the names of Hugging Face's weights. */
 export class Decoder extends Module {
   readonly model: DecoderTrunk;
   /** Absent where the embedding is the output layer too. */

@@ -11,6 +11,7 @@ import { ConfigError, type DecoderConfig, parseConfig, writeConfig } from './con
 import { Decoder } from './decoder.ts';
 import { TextTokenizer } from './tokenizer.ts';
 
+/** A Hugging Face folder, read. */
 export interface LoadedDecoder {
   readonly folder: string;
   readonly config: DecoderConfig;
@@ -124,6 +125,7 @@ function endTokensOf(json: Json | undefined, file: string): readonly number[] | 
   return list as number[];
 }
 
+/** What `writeDecoder` makes a Hugging Face folder of. */
 export interface SavedDecoder {
   readonly model: Decoder;
   readonly weights: Weights;

@@ -2,6 +2,7 @@
 
 import { type NdArray, ndarray } from '@working-papers/tensor';
 
+/** Rotary positions (Su et al. 2021, arXiv 2104.09864), scaled as the configuration says. */
 export interface Rope {
   readonly theta: number;
   /** Radians a position for each pair (i, i + dh/2), dh/2 of them. */
@@ -161,6 +162,7 @@ function yarn(
   });
 }
 
+/** Of T positions. */
 export interface RopeTables {
   /** [T, dh/2]. */
   readonly cos: NdArray;

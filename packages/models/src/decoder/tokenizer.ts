@@ -5,6 +5,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 
 type Json = { readonly [key: string]: unknown };
 
+/** What chat templates are given. */
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;

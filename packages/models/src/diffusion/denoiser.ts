@@ -6,6 +6,7 @@ import { guided } from './guidance.ts';
 import type { Preconditioned } from './preconditioned.ts';
 import type { Denoise } from './samplers.ts';
 
+/** Of `compileDenoiser`. */
 export interface DenoiserOptions<Hooks> {
   readonly device: Device;
   readonly model: Preconditioned<Hooks>;
@@ -22,6 +23,7 @@ export interface Conditions {
   readonly scale?: number | ArrayLike<number>;
 }
 
+/** A network as denoisers that samplers call. */
 export interface CompiledDenoiser {
   /** A denoiser for `sample`. Throws a RangeError for a label that is no class, or a scale that is negative or NaN. */
   for(conditions: Conditions): Denoise;

@@ -8,6 +8,7 @@ import { normal, randomInteger, type Tensor, uniform, where } from '@working-pap
 import { edmRange } from './levels.ts';
 import { type Preconditioned, perPicture, type RawNetwork } from './preconditioned.ts';
 
+/** Of `Edm`. */
 export interface EdmOptions {
   /** Standard deviation d of the pictures; default 0.5, that of CIFAR-10 in [−1, 1]. */
   readonly sigmaData?: number;
@@ -99,6 +100,7 @@ export class Edm<Hooks, N extends RawNetwork<Hooks> = RawNetwork<Hooks>>
   }
 }
 
+/** How noise levels are drawn in training: log-normal, and for a share of them from the Karras table. */
 export interface SigmaDistribution {
   /** Mean and standard deviation of ln σ; default −1.2 and 1.2 (EDM, table 1). */
   readonly logMean?: number;

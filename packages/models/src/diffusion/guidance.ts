@@ -5,6 +5,7 @@ import { concat, type Tensor } from '@working-papers/tensor';
 /** Pictures [N, C, ...], levels or times [N] and labels [N] → [N, C', ...]: a denoiser, or a network itself. */
 export type Conditional = (x: Tensor, level: Tensor, labels: Tensor) => Tensor;
 
+/** Of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598). */
 export interface GuidanceOptions {
   /** The label that means "no class". */
   readonly nullLabel: number;

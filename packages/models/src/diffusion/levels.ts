@@ -7,6 +7,7 @@
 /** Pictures and tables in EDM: Karras et al. 2022, arXiv 2206.00364, table 1. */
 export const edmRange = { min: 0.002, max: 80, rho: 7 } as const;
 
+/** Of `karrasSigmas`. */
 export interface KarrasOptions {
   /** Smallest level above 0; default 0.002. */
   readonly min?: number;

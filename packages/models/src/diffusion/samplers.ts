@@ -20,7 +20,7 @@ export type Denoise = (
 /** Standard normal numbers in the shape of the state. Each picture has a stream of its own. */
 export type Noise = () => Float64Array;
 
-/** One step from `sigma` to `next`, 0 included: the new state. */
+/** Where sampling stands before the step from `sigma` to `next`, 0 included. */
 export interface StepState {
   readonly x: Float64Array;
   readonly sigma: number;
@@ -34,8 +34,10 @@ export interface StepState {
   readonly noise: Noise;
 }
 
+/** One step: x at the level `next`. */
 export type Sampler = (state: StepState) => Float64Array | Promise<Float64Array>;
 
+/** Of `sample`. */
 export interface SampleOptions {
   readonly denoise: Denoise;
   readonly sampler: Sampler;

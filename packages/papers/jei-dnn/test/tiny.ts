@@ -7,7 +7,7 @@ import type { NdArray } from '@working-papers/tensor';
 import { JeiDnn } from '../model.ts';
 import type { JeiDnnWeights } from '../weights.ts';
 
-export const tinyArchitecture = { blocksPerStage: 2, widths: [4, 6, 8], classes: 5 } as const;
+const tinyArchitecture = { blocksPerStage: 2, widths: [4, 6, 8], classes: 5 } as const;
 
 /** Exits after blocks 0 to 4 and at the end; 16×16 pictures; λ is 0.1 or 1. */
 export function tinyWeights(seed = 1): JeiDnnWeights {

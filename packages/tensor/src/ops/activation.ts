@@ -3,7 +3,7 @@
 import type { DType } from '../array.ts';
 import { apply, defineOperator, type Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { where } from './elementwise.ts';
+import { where } from './comparison.ts';
 import { defineMethods } from './methods.ts';
 
 interface ActivationRule<A> {

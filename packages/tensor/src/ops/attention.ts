@@ -9,10 +9,11 @@ import { type NdArray, ndarray } from '../array.ts';
 import { broadcastShapes, type Dim, divDims, mulDims, type Shape, sameShape, subDims } from '../dims.ts';
 import { apply, defineOperator, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
+import { where } from './comparison.ts';
 import { arange, constant } from './constant.ts';
-import { where } from './elementwise.ts';
 import { concat, stack } from './shape.ts';
 
+/** Of `scaledDotProductAttention` and its like. */
 export interface AttentionOptions {
   /**
    * Broadcast to [..., heads, T, S]: bools that are true where a query may look, or numbers that are added to the
@@ -27,6 +28,7 @@ export interface AttentionOptions {
   readonly dropout?: (weights: Tensor) => Tensor;
 }
 
+/** Attention over some of the keys, with what it takes to merge it with that over others. */
 export interface PartialAttention {
   /** [..., heads, T, Dv]. */
   readonly output: Tensor;

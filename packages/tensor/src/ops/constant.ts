@@ -27,10 +27,12 @@ export function full(shape: Shape, value: number, dtype: DType = 'float32'): Ten
   return shape.length === 0 ? scalar : scalar.expand(shape);
 }
 
+/** 0 in every element. */
 export function zeros(shape: Shape, dtype: DType = 'float32'): Tensor {
   return full(shape, 0, dtype);
 }
 
+/** 1 in every element. */
 export function ones(shape: Shape, dtype: DType = 'float32'): Tensor {
   return full(shape, 1, dtype);
 }

@@ -17,6 +17,7 @@ export interface ConvAttributes {
   readonly [key: string]: unknown;
 }
 
+/** A convolution's attributes, and the shape of the kernel whose gradient is computed. */
 export interface ConvWeightAttributes extends ConvAttributes {
   readonly kernel: readonly number[];
 }

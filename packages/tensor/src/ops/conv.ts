@@ -11,6 +11,7 @@ import type { Tensor } from '../tensor.ts';
 import { type ConvAttributes, type ConvWeightAttributes, lowerWeight } from './conv-weight.ts';
 import { defineMethods } from './methods.ts';
 
+/** Of `conv`. */
 export interface ConvOptions {
   /** One number for all spatial axes or one an axis; default 1. */
   readonly stride?: number | readonly number[];
@@ -234,6 +235,7 @@ export function conv(x: Tensor, w: Tensor, bias?: Tensor, options: ConvOptions =
   return apply(convOperator, bias ? [x, w, bias] : [x, w], normalize('conv', [x, w], options));
 }
 
+/** Of `convTranspose`. */
 export interface ConvTransposeOptions extends ConvOptions {
   /** Extra rows at the end of each axis, smaller than the stride; default 0. */
   readonly outputPadding?: number | readonly number[];

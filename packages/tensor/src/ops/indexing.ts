@@ -169,6 +169,7 @@ export function scatterAdd(x: Tensor, indices: Tensor, updates: Tensor, axis = -
   return apply(scatterAddOperator, [x, indices, updates], { axis: normalizeAxis(axis, x.rank) });
 }
 
+/** Of `oneHot`. */
 export interface OneHotOptions {
   /** Where the new axis stands in the result; default last. */
   readonly axis?: number;
@@ -290,6 +291,7 @@ const topKOperator = defineOperator<TopKAttributes>({
   },
 });
 
+/** The largest elements and where they stood. */
 export interface Ranked {
   readonly values: Tensor;
   /** int64. */
@@ -331,6 +333,7 @@ const cumSumOperator = defineOperator<CumSumAttributes>({
   ],
 });
 
+/** Of `cumSum`. */
 export interface CumSumOptions {
   /** Sum from the end; default false. */
   readonly reverse?: boolean;

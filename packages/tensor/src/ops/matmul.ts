@@ -4,7 +4,7 @@ import type { DType } from '../array.ts';
 import { broadcastShapes, productOf, sameShape } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { unbroadcast } from './elementwise.ts';
+import { unbroadcast } from './broadcast.ts';
 import { defineMethods } from './methods.ts';
 import { lowerReshape, transposition } from './shape.ts';
 

@@ -48,21 +48,21 @@ const layerNormOperator = defineOperator<EpsilonAttributes>({
       gScale = g.mul(normal).sum(leading);
       gBias = g.sum(leading);
     }
-    // d mean / dx = 1/D; d(1/σ) / dx = −normal / (D σ²)
+    // d mean / dx = 1/D
     if (gMean) gx = addMaybe(gx, gMean.mul(1 / size).expand(x.shape));
-    if (gInverse)
-      gx = addMaybe(
-        gx,
-        normal.mul(
-          gInverse
-            .mul(inverse)
-            .mul(inverse)
-            .mul(-1 / size),
-        ),
-      );
+    if (gInverse) gx = addMaybe(gx, throughInverse(gInverse, normal, inverse, size));
     return [gx, gScale, gBias];
   },
 });
+
+/** What 1/r of each row gives x, where normal = x / r: d(1/r) / dx = −normal / (D r²). */
+function throughInverse(g: Tensor, normal: Tensor, inverse: Tensor, size: number): Tensor {
+  const slope = g
+    .mul(inverse)
+    .mul(inverse)
+    .mul(-1 / size);
+  return normal.mul(slope);
+}
 
 function addMaybe(a: Tensor | undefined, b: Tensor): Tensor {
   return a ? a.add(b) : b;
@@ -107,17 +107,7 @@ const rmsNormOperator = defineOperator<EpsilonAttributes>({
       gx = gn.sub(normal.mul(gn.mul(normal).mean(-1, { keepDims: true }))).mul(inverse);
       gScale = g.mul(normal).sum(Array.from({ length: x.rank - 1 }, (_, i) => i));
     }
-    // d(1/r) / dx = −x / (D r³)
-    if (gInverse)
-      gx = addMaybe(
-        gx,
-        normal.mul(
-          gInverse
-            .mul(inverse)
-            .mul(inverse)
-            .mul(-1 / size),
-        ),
-      );
+    if (gInverse) gx = addMaybe(gx, throughInverse(gInverse, normal, inverse, size));
     return [gx, gScale];
   },
 });

@@ -12,6 +12,7 @@ import type { ReduceOptions } from './reduce.ts';
 import { resize2d } from './resize.ts';
 import { type AxisMap, axisMap, mapAxes, transposed } from './separable.ts';
 
+/** Of `maxPool` and `averagePool`. */
 export interface PoolOptions {
   /** Default: the kernel, so that windows do not overlap. */
   readonly stride?: number | readonly number[];
@@ -209,6 +210,7 @@ const averagePoolOperator = defineOperator<AverageAttributes>({
   },
 });
 
+/** Of `averagePool`. */
 export interface AveragePoolOptions extends PoolOptions {
   /** Padding counts as zeros (default) or not at all. */
   readonly countIncludePad?: boolean;

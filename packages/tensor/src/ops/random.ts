@@ -46,6 +46,7 @@ function emitMix(onnx: Lowering, x: string): string {
 /** A seed: an integer, or a scalar of int32 or int64, or two words of int32, int64 or uint32. */
 export type Seed = number | Tensor;
 
+/** Of all draws. */
 export interface DrawOptions {
   /** Draws of one seed with different stream numbers are independent; those with equal ones are equal. Default 0. */
   readonly stream?: number;
@@ -176,6 +177,7 @@ export function uniform(shape: Shape, seed: Seed, options: DrawOptions = {}): Te
   return apply(uniformOperator, [keyOf(seed)], attributes).reshape(shape);
 }
 
+/** Of `normal`. */
 export interface NormalOptions extends DrawOptions {
   /** Default 0. */
   readonly mean?: number;

@@ -6,6 +6,7 @@ import { normalizeAxis, type Tensor } from '../tensor.ts';
 import { constant } from './constant.ts';
 import { defineMethods } from './methods.ts';
 
+/** Of all reductions. */
 export interface ReduceOptions {
   /** Keep reduced axes with size 1; default false. */
   readonly keepDims?: boolean;
@@ -17,6 +18,7 @@ interface ReduceAttributes {
   readonly [key: string]: unknown;
 }
 
+/** The shape without these axes, or with size 1 in their place. */
 export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
   return keepDims
     ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim))
@@ -24,7 +26,7 @@ export function reducedShape(shape: Shape, axes: readonly number[], keepDims: bo
 }
 
 /** Sorted axes from the front; all of them when none are given. */
-export function normalizeAxes(axes: number | readonly number[] | undefined, rank: number): number[] {
+function normalizeAxes(axes: number | readonly number[] | undefined, rank: number): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
   const list = typeof axes === 'number' ? [axes] : axes;
   return [...new Set(list.map((axis) => normalizeAxis(axis, rank)))].sort((a, b) => a - b);
@@ -36,7 +38,7 @@ function withReducedAxes(x: Tensor, like: Tensor, attributes: ReduceAttributes):
 }
 
 /** How many elements go into one result. */
-export function countOf(x: Tensor, axes: readonly number[]): Dim {
+function countOf(x: Tensor, axes: readonly number[]): Dim {
   return axes.reduce<Dim>((product, axis) => mulDims(product, x.shape[axis]!), 1);
 }
 
@@ -76,12 +78,14 @@ function toExtremes(g: Tensor, x: Tensor, y: Tensor, axes: readonly number[]): T
   return g.div(hit.sum(axes, { keepDims: true })).mul(hit);
 }
 
+/** Sum over axes, over all by default. */
 export const sum = reduction('sum', {
   doc: 'Sum over axes (ONNX ReduceSum).',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceSum', [x, axes], { keepdims: { int: keepDims } }),
   grad: (g, x) => g.expand(x.shape),
 });
 
+/** Arithmetic mean over axes, over all by default. */
 export const mean = reduction('mean', {
   doc: 'Arithmetic mean over axes (ONNX ReduceMean).',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMean', [x, axes], { keepdims: { int: keepDims } }),
@@ -96,12 +100,14 @@ export const mean = reduction('mean', {
   },
 });
 
+/** Largest over axes, over all by default; ties share the gradient. */
 export const max = reduction('max', {
   doc: 'Largest over axes (ONNX ReduceMax); ties share the gradient.',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMax', [x, axes], { keepdims: { int: keepDims } }),
   grad: toExtremes,
 });
 
+/** Smallest over axes, over all by default; ties share the gradient. */
 export const min = reduction('min', {
   doc: 'Smallest over axes (ONNX ReduceMin); ties share the gradient.',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceMin', [x, axes], { keepdims: { int: keepDims } }),

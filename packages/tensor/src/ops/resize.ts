@@ -103,6 +103,7 @@ function lowerResize(
   });
 }
 
+/** Of `resize2d`. */
 export interface ResizeOptions {
   /** [height, width]; this or `scale`. */
   readonly size?: readonly [Dim, Dim];
@@ -223,6 +224,7 @@ function sampleByGather(x: Tensor, grid: Tensor, { mode, padding, alignCorners }
   return y.reshape([n, outHeight, outWidth, c]).transpose([0, 3, 1, 2]);
 }
 
+/** Of `gridSample`. */
 export interface GridSampleOptions {
   /** Default bilinear. */
   readonly mode?: 'nearest' | 'bilinear';

@@ -29,6 +29,7 @@ export function axisMap(
   return { size, outputs, weights };
 }
 
+/** The map's transpose: what its gradient goes through. */
 export function transposed({ size, outputs, weights }: AxisMap): AxisMap {
   return axisMap(outputs, size, (i) =>
     Array.from({ length: outputs }, (_, o) => [o, weights[o * size + i]!]),

@@ -10,8 +10,8 @@ import {
 } from '../dims.ts';
 import { apply, applyMany, defineOperator, type Lowering, type Operator, refuse } from '../operator.ts';
 import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
+import { unbroadcast } from './broadcast.ts';
 import { zeros } from './constant.ts';
-import { unbroadcast } from './elementwise.ts';
 import { defineMethods } from './methods.ts';
 
 const reshapeOperator = defineOperator<{ shape: Shape }>({

@@ -167,6 +167,7 @@ function padZeros(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
   return padAxis(x, { axis, before, after, mode: 'constant', value: 0 });
 }
 
+/** Of `pad`. */
 export interface PadOptions {
   readonly mode?: 'constant' | 'edge' | 'reflect';
   /** The constant; default 0. */

@@ -3,10 +3,12 @@
 import type { NdArray } from '../array.ts';
 import type { HostOptions, Reply, Request } from './host.ts';
 
+/** To the device's thread. */
 export type Message =
   | { readonly id: number; readonly open: HostOptions & { readonly assets: string | undefined } }
   | { readonly id: number; readonly request: Request };
 
+/** From the device's thread, by the number of the message. */
 export type Answer =
   | { readonly id: number; readonly reply: Reply }
   | { readonly id: number; readonly error: string };

@@ -22,6 +22,7 @@ export interface StoreBinding {
   readonly writes: readonly (readonly [output: string, key: string])[];
 }
 
+/** What the device's thread can be asked for. */
 export type Request =
   | {
       readonly kind: 'session';
@@ -99,12 +100,14 @@ interface Slot {
   next: OrtTensor | undefined;
 }
 
+/** How the device's thread sets up ONNX Runtime. */
 export interface HostOptions {
   readonly provider: 'cpu' | 'wasm' | 'webgpu' | 'cuda';
   readonly threads: number;
   readonly stores: StoreKind;
 }
 
+/** The device's thread: sessions, stores and arrays by number. */
 export class Host {
   readonly #ort: Ort;
   readonly #options: HostOptions;

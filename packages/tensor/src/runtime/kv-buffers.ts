@@ -1,7 +1,9 @@
 /** The memory of a key/value cache; `kv-cache.ts` says how it lies and why. */
 
+/** Which half of a cache. */
 export type CachePart = 'keys' | 'values';
 
+/** How large a cache is, in the layout of its buffers. */
 export interface KvShape {
   readonly layers: number;
   readonly kvHeads: number;
@@ -13,6 +15,7 @@ export interface KvShape {
 /** What a place without a key gives every query. */
 const absent = -1e30;
 
+/** A cache's memory, written and read in place. */
 export class KvBuffers {
   readonly #shape: KvShape;
   readonly #keys: readonly Float32Array[];

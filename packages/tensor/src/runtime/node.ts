@@ -6,11 +6,14 @@ import type { Provider } from '../operator.ts';
 import type { Port } from './channel.ts';
 import type { StoreKind } from './host.ts';
 
+/** What `openDevice` opens when nothing is asked for. */
 export const defaultProvider: Provider = 'cpu';
+/** What onnxruntime-node may have. */
 export const providers: readonly Provider[] = ['cpu', 'webgpu', 'cuda'];
 /** GPU buffers cannot be handed in and out of onnxruntime-node: stores stay in main memory. */
 export const stores = (_: Provider): StoreKind => 'in place';
 
+/** All cores. */
 export function defaultThreads(): number {
   return availableParallelism();
 }
@@ -28,6 +31,7 @@ export function missing(provider: Provider, said: string): string | undefined {
   return undefined;
 }
 
+/** A worker thread for one device. */
 export async function spawn(): Promise<Port> {
   const file = import.meta.url.endsWith('.ts') ? './worker-node.ts' : './worker-node.js';
   // A worker inherits the options of the process. `--input-type`, which belongs to a program given as text, it refuses.

@@ -3,6 +3,7 @@
 import { type Answer, type Message, transferable } from './channel.ts';
 import { Host, type HostOptions, type Ort } from './host.ts';
 
+/** What a device's thread does with messages: opens ONNX Runtime with the first, answers the others in order. */
 export function serve(
   load: (options: HostOptions, assets: string | undefined) => Promise<Ort>,
   answer: (answer: Answer, transfer: ArrayBuffer[]) => void,

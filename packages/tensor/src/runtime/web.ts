@@ -4,10 +4,14 @@ import type { Provider } from '../operator.ts';
 import type { Port } from './channel.ts';
 import type { StoreKind } from './host.ts';
 
+/** What `openDevice` opens when nothing is asked for. */
 export const defaultProvider: Provider = 'wasm';
+/** What onnxruntime-web has. */
 export const providers: readonly Provider[] = ['wasm', 'webgpu'];
+/** How a provider keeps stores. */
 export const stores = (provider: Provider): StoreKind => (provider === 'webgpu' ? 'gpu' : 'fresh');
 
+/** The cores, at most 8. */
 export function defaultThreads(): number {
   // WebAssembly threads need shared memory, which a page has only when it is cross-origin isolated
   return globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 8) : 1;
@@ -19,6 +23,7 @@ export function missing(provider: Provider, reason: string): string | undefined 
   return `device 'webgpu' is not here (${reason}): this browser offers no GPU to the page; use 'wasm', or a browser with WebGPU switched on`;
 }
 
+/** A Web Worker for one device. */
 export async function spawn(): Promise<Port> {
   const worker = new Worker(new URL('./worker-web.ts', import.meta.url), { type: 'module' });
   return {

@@ -1,7 +1,8 @@
 /** Many checks in one graph, for providers where a session is dear. */
 
+import type { InputSpec } from '../../src/arguments.ts';
 import { type NdArray, toNumbers } from '../../src/array.ts';
-import type { Device, InputSpec } from '../../src/device.ts';
+import type { Device } from '../../src/device.ts';
 import type { Tensor } from '../../src/tensor.ts';
 import type { Case } from './case.ts';
 import { arrayOf, gradientGraphs, outputsOf, specOf } from './graphs.ts';

@@ -38,7 +38,7 @@ export const inexactOnGpu = (check: Case): Case => ({ ...check, providerToleranc
 export type Cases = { readonly [operator: string]: readonly Case[] };
 
 /** Uniform numbers in [0, 1) from a seed (mulberry32). */
-export function generator(seed: number): () => number {
+function generator(seed: number): () => number {
   let state = (seed * 2654435761) >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,6 +1,7 @@
 import { ndarray } from '../../src/array.ts';
+import { div, maximum, minimum, mul, pow, sub } from '../../src/ops/arithmetic.ts';
+import { where } from '../../src/ops/comparison.ts';
 import { arange, constant } from '../../src/ops/constant.ts';
-import { div, maximum, minimum, mul, pow, sub, where } from '../../src/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor.ts';
 import {
   bools,

@@ -1,8 +1,8 @@
 /** The graphs of a check: the function, its gradients, the gradients of these. Used in Node and in browsers. */
 
+import type { InputSpec } from '../../src/arguments.ts';
 import { type NdArray, ndarray } from '../../src/array.ts';
 import { gradients } from '../../src/autodiff.ts';
-import type { InputSpec } from '../../src/device.ts';
 import { constant } from '../../src/ops/constant.ts';
 import type { Tensor } from '../../src/tensor.ts';
 import '../../src/index.ts';
@@ -24,7 +24,7 @@ export function outputsOf(check: Pick<Case, 'f'>, inputs: readonly Tensor[]): re
 }
 
 /** Σ y·r over the float outputs, with fixed random r. */
-export function projection(outputs: readonly Tensor[], seed = 77): Tensor {
+function projection(outputs: readonly Tensor[], seed = 77): Tensor {
   const terms = outputs
     .filter((y) => y.dtype.startsWith('float'))
     .map((y, i) => {

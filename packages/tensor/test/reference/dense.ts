@@ -11,17 +11,6 @@ export function dense(shape: readonly number[], data: ArrayLike<number>): Dense 
   return { shape, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
 
-/** Elements to step along each axis. */
-export function stridesOf(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length);
-  let step = 1;
-  for (let i = shape.length - 1; i >= 0; i--) {
-    strides[i] = step;
-    step *= shape[i]!;
-  }
-  return strides;
-}
-
 /** Where the element of this index lies. */
 export function offsetOf(shape: readonly number[], index: readonly number[]): number {
   let offset = 0;

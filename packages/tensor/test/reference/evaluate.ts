@@ -7,11 +7,6 @@ import type { Tensor } from '../../src/tensor.ts';
 import { type Dense, type Resolve, registered } from './registry.ts';
 
 /** The values of `outputs` when the leaves have the given values. Names the operator that has no evaluator. */
-export function evaluate(outputs: readonly Tensor[], bindings: ReadonlyMap<Tensor, Dense>): Dense[] {
-  return interpreter(outputs)(bindings);
-}
-
-/** Like `evaluate`, for many runs of one graph. */
 export function interpreter(outputs: readonly Tensor[]): (bindings: ReadonlyMap<Tensor, Dense>) => Dense[] {
   const order = topologicalOrder(outputs);
   const constants = new Map<Tensor, Dense>();

@@ -2,7 +2,7 @@ import { build, dense } from './dense.ts';
 import { type Dense, register } from './registry.ts';
 
 /** The draw's hash of a 32-bit word: two rounds of xor-shift and multiplication. */
-export function hash(word: number): number {
+function hash(word: number): number {
   let x = word >>> 0;
   x = Math.imul(x ^ (x >>> 16), 0x21f0aaad) >>> 0;
   x = Math.imul(x ^ (x >>> 15), 0xd35a2d97) >>> 0;
