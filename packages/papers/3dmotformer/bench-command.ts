@@ -74,7 +74,7 @@ export const benchCommand = defineCommand({
               .slice(0, 5)
           : all;
         // a training that several are measured with is in one part
-        const trainings = wanted.filter(({ training, matcher }) => training && !matcher);
+        const trainings = wanted.filter(({ training, matcher, coast }) => training && !matcher && !coast);
         for (const candidate of part === undefined ? wanted : wp.partOf(trainings, part)) {
           const { name, hertz, seed } = candidate;
           const same = (each: (typeof results.trackers)[number]) =>

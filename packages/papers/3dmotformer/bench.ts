@@ -28,6 +28,7 @@ export const names = {
   pairs: 'Trained on two frames',
   plain: 'Own tracks, not augmented',
   hungarian: 'Own tracks, Hungarian matching',
+  coasting: 'Own tracks, told while unseen',
   kalman: 'Kalman filter',
   eager: 'Kalman filter, told at once',
   nearest: 'Nearest track',
@@ -58,6 +59,8 @@ export interface Candidate {
     readonly epochs: number;
   };
   readonly matcher?: 'greedy' | 'hungarian';
+  /** Frames for which tracks are told while they are not seen; default none. */
+  readonly coast?: number;
 }
 
 /** All trackers: every seed at 2 Hz, where the claim lives; the first at 10 Hz and for variants. */
@@ -73,6 +76,9 @@ export function candidatesOf({ seeds }: Settings): Candidate[] {
       { name: names.labels, hertz: 2, seed, training: { ...own, tracks: 'labels' } },
     ]),
     { name: names.own, hertz: 10, seed: first!, training: own },
+    ...([2, 10] as const).map(
+      (hertz): Candidate => ({ name: names.coasting, hertz, seed: first!, training: own, coast: 2 }),
+    ),
     { name: names.hungarian, hertz: 2, seed: first!, training: own, matcher: 'hungarian' },
     // as many updates see as many frames
     { name: names.pairs, hertz: 2, seed: first!, training: { ...own, length: 2, epochs: 4 } },
@@ -106,7 +112,7 @@ const trainingGraphOf = (hertz: number): GraphOptions => ({ ...graphOf(hertz), m
 /** Trains where it must, tracks, and measures. */
 export async function measureCandidate(bench: Bench, candidate: Candidate): Promise<TrackerResult> {
   const { device, recordings, settings, signal } = bench;
-  const { name, hertz, seed, training, matcher = 'greedy' } = candidate;
+  const { name, hertz, seed, training, matcher = 'greedy', coast } = candidate;
   const every = hertz === 2 ? 5 : 1;
   const held = recordings.filter(isHeld);
   const judge = async (open: () => FrameTracker) => {
@@ -135,7 +141,9 @@ export async function measureCandidate(bench: Bench, candidate: Candidate): Prom
   const graph = graphOf(hertz);
   const classes = kittiKinds.length;
   const compiled = await compileMotFormer({ device, model, weights, graph, classes, matcher });
-  const judged = await judge(() => worldFrames(compiled.open()));
+  const judged = await judge(() =>
+    worldFrames(compiled.open(), { ...(coast !== undefined && { coast }), interval: graph.interval }),
+  );
   await compiled.dispose();
   const store = await device.store(weights);
   const sequences = held.map((recording) => trainingFrames(recording, { every }));

@@ -7,8 +7,9 @@ import { kalmanFrames, worldFrames } from './frame-tracker.ts';
 import { kittiSlowGraph } from './graph.ts';
 import type { KittiDetection } from './kitti.ts';
 import { type KittiRecording, trainingFrames } from './kitti-data.ts';
+import { type KittiSeen, seenInWorld, toWorld } from './kitti-world.ts';
 import { initializeMotFormer, MotFormer } from './model.ts';
-import { compileMotFormer } from './track.ts';
+import { compileMotFormer, noEdges, type WorldTracker } from './track.ts';
 
 const device = await openDevice({ threads: 1 });
 after(() => device.close());
@@ -58,6 +59,22 @@ test('the Kalman filter follows what is always seen', async () => {
   assert.equal(Math.max(...slow.map(({ frame }) => frame)), 5);
 });
 
+test('a track that is not seen is told for as long as is asked, where its velocity takes it', async () => {
+  const [car] = recording.detections.Car[0]!;
+  const still = recording.poses[0]!;
+  const last = { ...toWorld(car!, 0, still), velocity: [1, 2] as const, score: 0.1 };
+  const unseen: WorldTracker<KittiSeen> = {
+    edges: noEdges,
+    move: () => {},
+    step: async () => [
+      { ...last, id: 3, age: 2, hits: 2, coasting: true, detection: seenInWorld(car!, still) },
+    ],
+  };
+  assert.deepEqual(await worldFrames(unseen).step(0, [], still), []);
+  const [told] = await worldFrames(unseen, { coast: 1, interval: 0.5 }).step(0, [], still);
+  assert.deepEqual([told!.id, told!.score, told!.x, told!.z], [3, car!.score, car!.x + 0.5, car!.z + 1]);
+});
+
 test('the network’s results are the detections with identities, whatever they are', async () => {
   const model = new MotFormer({ nodeInputs: 13, width: 16, heads: 2, dropout: 0 });
   const weights = initializeMotFormer(model, 1);
@@ -66,7 +83,8 @@ test('the network’s results are the detections with identities, whatever they 
   const { car } = measureKitti([recording], [rows], { every: 5 });
   assert.deepEqual([car.falseNegatives, car.falsePositives], [0, 0]);
   assert.ok(
-    (await trackRecording(worldFrames(compiled.open(), 3), recording, { every: 5 })).length < rows.length,
+    (await trackRecording(worldFrames(compiled.open(), { minHits: 3 }), recording, { every: 5 })).length <
+      rows.length,
   );
   await compiled.dispose();
 

@@ -3,7 +3,7 @@
 import type { TrackedBox } from '@working-papers/metrics/kitti-tracking';
 import { type KalmanOptions, KalmanTracker, kittiKalman } from './kalman.ts';
 import type { KittiDetection, Pose } from './kitti.ts';
-import { egoShift, type KittiSeen, kittiKinds, seenInWorld } from './kitti-world.ts';
+import { egoShift, fromWorld, type KittiSeen, kittiKinds, seenInWorld } from './kitti-world.ts';
 import type { WorldTracker } from './track.ts';
 import { suppress } from './training-data.ts';
 
@@ -86,8 +86,23 @@ function seenFrom(pose: Pose, [x, y]: readonly [number, number]): readonly [numb
   return [pose[0]! * x + pose[8]! * y, pose[2]! * x + pose[10]! * y];
 }
 
-/** A tracker over the ground, the network above all: matched detections with identities. */
-export function worldFrames(tracker: WorldTracker<KittiSeen>, minHits = 1): FrameTracker {
+export interface WorldFrameOptions {
+  /** Frames before a track is told; default 1. */
+  readonly minHits?: number;
+  /** Frames for which a track is told while it is not seen; default none. More than it may go unseen are as many as that. */
+  readonly coast?: number;
+  /** Seconds between frames, which coasting needs; default 0.1. */
+  readonly interval?: number;
+}
+
+/**
+ * A tracker over the ground, the network above all: matched detections with identities, and with `coast` boxes of tracks
+ * that are not seen, moved on by their velocity, with the score of their last detection.
+ */
+export function worldFrames(
+  tracker: WorldTracker<KittiSeen>,
+  { minHits = 1, coast = 0, interval = 0.1 }: WorldFrameOptions = {},
+): FrameTracker {
   let before: Pose | undefined;
   return {
     get links() {
@@ -110,11 +125,19 @@ export function worldFrames(tracker: WorldTracker<KittiSeen>, minHits = 1): Fram
       }));
       const dets = suppress(boxes).map((n) => seenInWorld(detections[n]!, pose));
       const tracks = await tracker.step(dets);
-      return tracks.flatMap(({ id, detection, coasting, hits }) =>
-        coasting || hits < minHits
-          ? []
-          : [row(frame, id, detection.detection.score, detection.detection, detection.detection)],
-      );
+      return tracks.flatMap((track) => {
+        const { id, detection, coasting, hits, age } = track;
+        if (hits < minHits || (coasting && age > coast + 1)) return [];
+        const seen = detection.detection;
+        if (!coasting) return [row(frame, id, seen.score, seen, seen)];
+        const time = interval * (age - 1);
+        const place = {
+          ...track,
+          x: track.x + track.velocity[0] * time,
+          y: track.y + track.velocity[1] * time,
+        };
+        return [row(frame, id, seen.score, { ...seen, ...fromWorld(place, pose) }, seen)];
+      });
     },
   };
 }

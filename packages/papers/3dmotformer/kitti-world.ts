@@ -27,6 +27,19 @@ export function toWorld(box: Box3d, kind: number, pose: Pose): WorldBox {
   return { x, y, z, width, length, height, yaw: Math.atan2(hy, hx), kind };
 }
 
+/** The camera's place and direction of what lies over the ground: the way back from `toWorld`. */
+export function fromWorld(
+  { x, y, z, yaw }: Pick<WorldBox, 'x' | 'y' | 'z' | 'yaw'>,
+  pose: Pose,
+): Pick<Box3d, 'x' | 'y' | 'z' | 'ry'> {
+  // rotations go back by their transpose
+  const back = (wx: number, wy: number, wz: number) =>
+    [0, 1, 2].map((axis) => pose[axis]! * wx + pose[4 + axis]! * wy + pose[8 + axis]! * wz);
+  const [cx, cy, cz] = back(x, z, y);
+  const [hx, , hz] = back(Math.cos(yaw), 0, Math.sin(yaw));
+  return { x: cx!, y: cy!, z: cz!, ry: Math.atan2(-hz!, hx!) };
+}
+
 /** A detection with the box of the camera still there, for results. */
 export interface KittiSeen extends SeenBox {
   readonly detection: KittiDetection;

@@ -90,6 +90,7 @@ function claimsOf(measured: Measured): Claim[] {
     );
   }
   const [[fast], [filter]] = [named(measured, names.own, 10), named(measured, names.kalman, 10)];
+  const [coasting] = named(measured, names.coasting, 10);
   if (fast && filter)
     add(
       'At 10 Hz, where the Kalman filter has little to learn, it is no worse by more than half a point of sAMOTA a class',
@@ -101,6 +102,10 @@ function claimsOf(measured: Measured): Claim[] {
         )
         .join(', '),
       kinds.map((kind) => fast.measures[kind].samota >= filter.measures[kind].samota - 0.005),
+      coasting &&
+        `The filter also tells boxes that it does not see, for up to three frames. With two such frames the network is at ${kinds
+          .map((kind) => `${kind} ${three(coasting.measures[kind].samota)}`)
+          .join(', ')}.`,
     );
   if (own.length > 0) {
     const rates = own.map(({ framesPerSecond }) => framesPerSecond);

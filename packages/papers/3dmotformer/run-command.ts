@@ -67,6 +67,13 @@ export const runCommand = defineCommand({
       default: 1,
       description: 'frames before a track of the network is told',
     },
+    coast: {
+      type: 'integer',
+      min: 0,
+      max: 2,
+      default: 0,
+      description: 'frames for which a track of the network is told while it is not seen',
+    },
     stream: {
       type: 'boolean',
       description:
@@ -87,7 +94,7 @@ export const runCommand = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    const { method, minHits, out, format } = options;
+    const { method, minHits, coast, out, format } = options;
     if (format === 'nuscenes') {
       await submission(wp, options, output, signal);
       return;
@@ -105,7 +112,7 @@ export const runCommand = defineCommand({
     const { graph, classes } = own;
     const compiled = await wp.compileMotFormer({ device, model, weights, graph, classes: classes.length });
     try {
-      const open = () => wp.worldFrames(compiled.open(), minHits);
+      const open = () => wp.worldFrames(compiled.open(), { minHits, coast, interval: graph.interval });
       await (options.stream ? stream : files)(wp, open, { ...options, out }, output, signal);
     } finally {
       await compiled.dispose();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Box3d } from '@working-papers/metrics/boxes3d';
 import type { Pose } from './kitti.ts';
-import { egoShift, seenInWorld, toWorld } from './kitti-world.ts';
+import { egoShift, fromWorld, seenInWorld, toWorld } from './kitti-world.ts';
 import { identify, suppress, windows } from './training-data.ts';
 
 const box = (x: number, z: number, rest: Partial<Box3d> = {}) => ({
@@ -80,4 +80,12 @@ test('windows lie within labelled frames', () => {
     [0, 4],
     [1, 0],
   ]);
+});
+
+test('over the ground and back: the camera sees its own box again, wherever it looks', () => {
+  const [c, s] = [Math.cos(0.7), Math.sin(0.7)];
+  const turned: Pose = [c, 0, s, 5, 0, 1, 0, 1, -s, 0, c, -3];
+  const box = { x: 2, y: 1.6, z: 14, length: 4, width: 1.8, height: 1.5, ry: -1.1 };
+  const back = fromWorld(toWorld(box, 0, turned), turned);
+  for (const key of ['x', 'y', 'z', 'ry'] as const) assert.ok(Math.abs(back[key] - box[key]) < 1e-12, key);
 });
