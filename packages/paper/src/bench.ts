@@ -126,7 +126,10 @@ export async function readResults<M extends MeasuredRun>(path: string): Promise<
   return results as M & { report?: Report };
 }
 
-/** What was measured before with these settings, without what is said of the run: that is the present one. */
+/**
+ * What was measured before with these settings. Of the run the present one is told, and the commands of all: parts that are
+ * measured one after the other are named with the rest.
+ */
 async function before<M extends MeasuredRun>(
   out: string | undefined,
   empty: M,
@@ -141,7 +144,9 @@ async function before<M extends MeasuredRun>(
         `${out} was measured with ${key} ${JSON.stringify(old)}, not ${JSON.stringify(now)}: name another file, or remove it`,
       );
   }
-  const { date, command, machine, versions, settings } = empty;
+  const { date, machine, versions, settings } = empty;
+  const commands = new Set([...then.command.split('; '), empty.command]);
+  const command = [...commands].join('; ');
   return { ...then, date, command, machine, versions, settings } as unknown as Partial<M>;
 }
 

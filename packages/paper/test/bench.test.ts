@@ -39,15 +39,17 @@ const open = (
     steps?: number;
     quick?: boolean;
     date?: string;
+    command?: string;
     minutes?: number;
     mayDiffer?: readonly 'steps'[];
   } = {},
 ) => {
   const { out, steps = 10, quick = false, date = '2026-01-02T03:04:05Z', minutes, mayDiffer = [] } = changes;
+  const { command = 'wp bench x' } = changes;
   const machine = { cpu: 'a processor', cores: 2, memoryGiB: 8, system: 'linux x64' };
   const empty: Measured = {
     date,
-    command: 'wp bench x',
+    command,
     machine,
     versions: {},
     settings: { quick, steps },
@@ -80,7 +82,7 @@ function listener() {
   return { said, output };
 }
 
-test('results grow from one run to the next, and tell of the last run', async () => {
+test('results grow from one run to the next, and tell of the last run and of all commands', async () => {
   const out = join(folder, 'grown.json');
   const first = await open({ out });
   first.results.values.push(1);
@@ -94,6 +96,8 @@ test('results grow from one run to the next, and tell of the last run', async ()
     [kept.values, kept.date, kept.report.tables[0]!.rows],
     [[1, 2], '2026-02-03T04:05:06Z', [[1], [2]]],
   );
+  for (const command of ['wp bench x --stage b', 'wp bench x']) await (await open({ out, command })).save();
+  assert.equal(JSON.parse(await readFile(out, 'utf8')).command, 'wp bench x; wp bench x --stage b');
 });
 
 test('results of other settings are not mixed, and the line says which', async () => {
