@@ -80,12 +80,9 @@ function server(later: Later): Backend | undefined {
   const admin = process.env.WP_TEST_DATABASE_URL;
   if (!admin) return undefined;
   const createUrl = async () => {
-    const url = new URL(admin);
-    const name = `wp_test_${randomBytes(6).toString('hex')}`;
-    await statement(admin, `create database ${name}`);
-    later(() => statement(admin, `drop database ${name} with (force)`));
-    url.pathname = `/${name}`;
-    return url.href;
+    const { url, drop } = await newDatabase(admin);
+    later(drop);
+    return url;
   };
   return {
     kind: 'postgres',
@@ -96,6 +93,15 @@ function server(later: Later): Backend | undefined {
       return database;
     },
   };
+}
+
+/** An empty database on a server, and how to get rid of it. */
+export async function newDatabase(server: string): Promise<{ url: string; drop: () => Promise<void> }> {
+  const name = `wp_test_${randomBytes(6).toString('hex')}`;
+  await statement(server, `create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => statement(server, `drop database ${name} with (force)`) };
 }
 
 async function statement(url: string, text: string): Promise<void> {
