@@ -5,6 +5,7 @@ import type { Daily } from '../daily.ts';
 import { addDays, utcDate } from '../dates.ts';
 import type { Log } from '../log.ts';
 import { planAlerts, planDigests } from '../mail/planning.ts';
+import { ingestedDays, ingestedRecords } from '../metrics.ts';
 import { recountWords } from '../papers/records.ts';
 import { embedPapers } from '../search/embeddings.ts';
 import { SourceError } from '../sources/http.ts';
@@ -29,7 +30,12 @@ export const jobs = {
       const today = utcDate(new Date());
       for (const source of settings.sources as readonly ('hf' | 'arxiv')[]) {
         const range = { source, from: addDays(today, -lookBack), to: today, signal };
-        for (const { date, outcome, stored, changed, message } of await ingest(database.db, sources, range)) {
+        for (const day of await ingest(database.db, sources, range)) {
+          const { date, outcome, stored, changed, rejected, message } = day;
+          ingestedDays.inc({ source, outcome });
+          ingestedRecords.inc({ source, outcome: 'stored' }, stored);
+          ingestedRecords.inc({ source, outcome: 'changed' }, changed);
+          ingestedRecords.inc({ source, outcome: 'rejected' }, rejected.length);
           const facts = { source, date, outcome, stored, changed, reason: message };
           if (outcome === 'failed') log.warn('a day could not be taken in', facts);
           else if (stored + changed > 0) log.info('a day was taken in', facts);

@@ -3,6 +3,8 @@ import { RateLimitError } from '@working-papers/daily/accounts/limits';
 import { MailError } from '@working-papers/daily/mail/mailer';
 import { SourceError } from '@working-papers/daily/sources/http';
 import { UserError } from '@working-papers/paper';
+import { askedFor } from './request-log.ts';
+import { services } from './services.ts';
 
 /** What the page says where a form was wrong, came too often, or its mail did not leave. */
 export interface Refusal {
@@ -29,7 +31,7 @@ function refusalOf(event: RequestEvent, error: unknown): { status: number; messa
     return { status: 429, message: `Too many at once: please wait ${error.retryAfter} seconds.` };
   }
   if (error instanceof MailError || error instanceof SourceError) {
-    console.error(`${event.request.method} ${event.url.pathname}: ${error.message}`);
+    services().log.warn(error.name, { ...askedFor(event), reason: error.message });
     const who = error instanceof MailError ? 'The mail server' : 'arXiv';
     return { status: 502, message: `${who} does not answer; please try again later.` };
   }
