@@ -38,7 +38,7 @@ const number = (name: 'subscribers' | 'seconds' | 'seed') => {
 
 const settings = {
   ...{ subscribers: number('subscribers'), workers: 3, seconds: number('seconds') },
-  ...{ every: 2.5, lease: 60, latency: 50, patience: 1_800 },
+  ...{ every: 3, lease: 60, latency: 50, patience: 1_800 },
 };
 const seed = number('seed');
 const manifest = runManifest({ from: import.meta.url, seed });

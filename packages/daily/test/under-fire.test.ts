@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { underFire } from '../bench/digest/under-fire.ts';
+import { type Toll, underFire } from '../bench/digest/under-fire.ts';
+import { inWords } from '../bench/digest/words.ts';
 import { onEachDatabase } from './databases.ts';
 
 onEachDatabase('a digest under fire', ({ createUrl }) => {
@@ -27,4 +30,10 @@ onEachDatabase('a digest under fire', ({ createUrl }) => {
     assert.ok(toll.repeated <= toll.mostAmbiguous, JSON.stringify(toll));
     assert.deepEqual(toll.exits, [143, 143, 143], 'told to stop, a worker ends as told');
   });
+});
+
+test("the README's figures are those of the last run", () => {
+  const read = (...path: string[]) => readFileSync(join(import.meta.dirname, '..', ...path), 'utf8');
+  const { toll } = JSON.parse(read('bench', 'digest', 'results.json')) as { toll: Toll };
+  assert.ok(read('README.md').includes(inWords(toll)), `the README should hold:\n${inWords(toll)}`);
 });

@@ -119,7 +119,8 @@ export async function underFire(fire: Fire): Promise<Toll> {
     const mailServer = victim(() => start([...programs.mailServer, String(port), file, String(latency)]));
     const workers = Array.from({ length: count }, () => victim(() => start(programs.worker)));
     victims.push(mailServer, ...workers);
-    await plan(database);
+    const { plan, stop } = await planner(database);
+    await plan();
 
     const accepted = () => readAccepted(file);
     await until(patience, 'the first letter', () => accepted().length > 0);
@@ -130,6 +131,8 @@ export async function underFire(fire: Fire): Promise<Toll> {
     const dead = new Set<unknown>();
     while (performance.now() - began < 1_000 * seconds) {
       await sleep(-1_000 * every * Math.log(1 - next()));
+      // The minute's clock would leave most of the fire without letters after a planner has died.
+      await plan();
       const target = victims[Math.floor(next() * victims.length)]!;
       const rest = 2_000 * next();
       if (dead.has(target)) continue;
@@ -141,6 +144,7 @@ export async function underFire(fire: Fire): Promise<Toll> {
       );
     }
     await Promise.all(revivals);
+    await stop();
     await until(patience, 'the last letter', async () => (await open(database.db)) === 0);
     const ended = performance.now();
     const exits = await Promise.all(workers.map((worker) => worker.stop()));
@@ -193,14 +197,16 @@ async function firstPort(file: string): Promise<number> {
   return Number(String(chunk).trim());
 }
 
-/** Has the digests planned now and not within the minute. The workers make the queue. */
-async function plan(database: Database): Promise<void> {
+/** Has digests planned when it is told to, and not by the minute. The workers make the queue. */
+async function planner(database: Database) {
   const boss = new PgBoss({ db: database.jobs, schema: 'jobs', supervise: false, schedule: false });
   boss.on('error', () => {});
   await boss.start();
   await until(60, 'a worker', async () => (await boss.getQueue('digests')) !== null);
-  await boss.send('digests');
-  await boss.stop({ graceful: false, close: false });
+  return {
+    plan: () => boss.send('digests'),
+    stop: () => boss.stop({ graceful: false, close: false }),
+  };
 }
 
 /** Deliveries that are still to be planned or to leave. */

@@ -16,6 +16,8 @@ export interface Job {
   readonly cron: string;
   /** Seconds after which a run counts as dead and another worker may begin. */
   readonly expires: number;
+  /** Several may run at once without harm: one that was killed holds up no other. */
+  readonly together?: boolean;
   run(daily: Daily, log: Log, signal: AbortSignal): Promise<void>;
 }
 
@@ -60,6 +62,7 @@ export const jobs = {
   digests: {
     cron: '* * * * *',
     expires: 600,
+    together: true,
     async run({ database, settings }, log) {
       const planned = await planDigests(database.db, settings);
       if (planned > 0) log.info('digests are due', { planned });
@@ -68,6 +71,7 @@ export const jobs = {
   alerts: {
     cron: '23 * * * *',
     expires: 1_800,
+    together: true,
     async run({ database }, log) {
       const planned = await planAlerts(database);
       if (planned > 0) log.info('alerts are due', { planned });

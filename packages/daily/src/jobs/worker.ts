@@ -53,8 +53,8 @@ export async function startWorker(daily: Daily, options: WorkerOptions): Promise
       retryDelay: 30,
       deleteAfterSeconds: 86_400,
     };
-    // One that waits and one that runs, at most: a job that is late is not done twice.
-    await boss.createQueue(name, { policy: 'stately', ...queue });
+    // One waits at most, so that what is late is not done twice, and one runs, or as many as may run together.
+    await boss.createQueue(name, { policy: job.together ? 'short' : 'stately', ...queue });
     // One that was made by an earlier version keeps its options otherwise.
     await boss.updateQueue(name, queue);
     await boss.schedule(name, job.cron, null, { tz: 'UTC' });

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '@working-papers/nn/atomic';
 import { createTransport } from 'nodemailer';
+import { readAddress } from '../accounts/addresses.ts';
 import { mails } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
 
@@ -51,6 +52,7 @@ export function openMailer(settings: Wanted): Mailer {
     ...mailer,
     async send(letter) {
       try {
+        checkRecipient(letter.to);
         await mailer.send(letter);
       } catch (error) {
         mails.inc({ outcome: error instanceof MailError ? error.reason : 'server' });
@@ -59,6 +61,15 @@ export function openMailer(settings: Wanted): Mailer {
       mails.inc({ outcome: 'sent' });
     },
   };
+}
+
+/** Every form checks its address; a mail server is the last place where a second one in it would be noticed. */
+function checkRecipient(to: string): void {
+  try {
+    readAddress(to);
+  } catch (error) {
+    throw new MailError('no address of a reader', 'recipient', error);
+  }
 }
 
 function smtpMailer(settings: Wanted, url: URL): Mailer {

@@ -11,11 +11,18 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** Of a character that no database keeps and nobody types. */
+export const noText = 'expected a text, found a NUL character in it';
+
 /** A form's action: what its reader can put right is said in one line above the form. */
 export function formAction<E extends RequestEvent, T>(act: (event: E, form: FormData) => Promise<T>) {
   return async (event: E) => {
     try {
-      return await act(event, await event.request.formData());
+      const form = await event.request.formData();
+      for (const [name, value] of form) {
+        if (typeof value === 'string' && value.includes('\0')) throw new UserError(`${name}: ${noText}`);
+      }
+      return await act(event, form);
     } catch (error) {
       const refusal = refusalOf(event, error);
       if (!refusal) throw error;
