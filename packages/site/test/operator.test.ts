@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { newDatabase } from '../../daily/test/databases.ts';
 import { type ServedPage, servePage } from './serve.ts';
 
 let page: ServedPage;
@@ -86,6 +87,21 @@ test('metrics are on an address of their own, and nowhere on the page', async ()
   assert.doesNotMatch(metrics, /PROPFIND|no-such-page|agd/);
   assert.match(metrics, /^nodejs_eventloop_lag_seconds \d/m);
   assert.match(metrics, /^wp_database_connections\{state="busy"\} 0$/m);
+});
+
+const server = process.env.WP_TEST_DATABASE_URL;
+test('on a PostgreSQL server it tells of its connections', { skip: !server && 'no server' }, async () => {
+  const { url, drop } = await newDatabase(server!);
+  const other = await servePage({ env: { DATABASE_URL: url, WP_METRICS_PORT: '0' } });
+  const ready = await (await fetch(`${other.origin}/readyz`)).json();
+  assert.deepEqual(ready, { status: 'ok', database: 'postgres' });
+  const [, address = ''] = /address=(http:\S+)/.exec(other.printed())!;
+  const metrics = await (await fetch(address)).text();
+  assert.match(metrics, /^wp_database_connections\{state="idle"\} [1-9]/m);
+  assert.equal(await other.stop(), 0);
+  await assert.rejects(fetch(address), 'its metrics end with it');
+  await other[Symbol.asyncDispose]();
+  await drop();
 });
 
 test('told to stop, it takes nobody new in, finishes what it was asked, and ends', async () => {
