@@ -23,6 +23,8 @@ const paper = {
 };
 /** Answers one day and says 500 to all others. */
 const source = createServer((request, response) => {
+  // On a busy machine a line that is kept open ends just when the next command wants to use it.
+  response.setHeader('Connection', 'close');
   const date = new URL(request.url ?? '', 'http://localhost').searchParams.get('date');
   if (date !== '2026-09-10') return void response.writeHead(500).end();
   response.end(JSON.stringify([{ paper }, { paper: { id: 'x' } }]));
