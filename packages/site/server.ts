@@ -1,7 +1,11 @@
 import { existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { createLog, type Log } from '@working-papers/daily/log';
+import { readSettings } from '@working-papers/daily/settings';
+import { observe } from '@working-papers/daily/visits';
 import { UserError } from '@working-papers/paper';
 import sirv from 'sirv';
 import { ortPath } from './src/lib/ort.ts';
@@ -49,9 +53,13 @@ if (!existsSync(`${out}/handler.js`)) refuse('The page has not been built. Run "
 // SvelteKit assumes https unless a header says otherwise; read by the handler when it is imported.
 process.env.PROTOCOL_HEADER ??= 'x-forwarded-proto';
 
+/** One line an answer, for a collector of logs. A person at the terminal is told of faults alone. */
+let answers: Log | undefined;
+
 /** Importing it opens the database and puts our editions into it. */
 async function loadHandler(): Promise<Handler> {
   try {
+    if (readSettings(process.env).logJson) answers = createLog({ json: true, write: console.log });
     const { handler } = (await import(pathToFileURL(`${out}/handler.js`).href)) as { handler: Handler };
     return handler;
   } catch (error) {
@@ -59,6 +67,8 @@ async function loadHandler(): Promise<Handler> {
     throw error;
   }
 }
+
+let isStopping = false;
 
 /** Whoever asks before the database is open waits for it. */
 const { promise: ready, resolve: isReady } = Promise.withResolvers<Handler>();
@@ -70,7 +80,14 @@ const serveOrt = sirv(`${out}/ort`, {
   setHeaders: (response) => response.setHeader('Cache-Control', 'no-cache'),
 });
 
+/** Lines on which nobody has asked anything yet. */
+const silent = new Set<Socket>();
+
 const server = createServer((request, response) => {
+  silent.delete(request.socket);
+  observe(request, response, () => answers);
+  // A line that is kept open for later requests would keep us from ending.
+  response.once('close', () => isStopping && setImmediate(() => server.closeIdleConnections()));
   for (const [name, value] of Object.entries(isolationHeaders)) response.setHeader(name, value);
   // SvelteKit replaces it on pages with one that holds the nonce.
   response.setHeader('Content-Security-Policy', contentSecurityHeader);
@@ -97,6 +114,11 @@ const server = createServer((request, response) => {
   }
 });
 
+server.on('connection', (socket) => {
+  silent.add(socket);
+  socket.once('close', () => silent.delete(socket));
+});
+
 server.on('error', (error: NodeJS.ErrnoException) => {
   const where = `port ${port} on ${host}`;
   if (error.code === 'EADDRINUSE')
@@ -118,14 +140,16 @@ server.listen(port, host, async () => {
   // Where readers find the page, unless the operator knows better: for links in feeds and mails.
   process.env.WP_BASE_URL ||= origin;
   isReady(await loadHandler());
-  console.log(`Working Papers is at ${origin}`);
+  if (answers) answers.info('the page is served', { at: origin });
+  else console.log(`Working Papers is at ${origin}`);
 });
 
 /** How long answers that are under way may take when the server is told to stop. */
-const patience = 5_000; // ms
+const patience = 30_000; // ms
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
+    isStopping = true;
     server.close(async () => {
       clearTimeout(impatience);
       await ready;
@@ -133,6 +157,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       Reflect.apply(process.emit, process, ['sveltekit:shutdown', signal]);
     });
     server.closeIdleConnections();
+    for (const socket of silent) socket.destroy();
     const impatience = setTimeout(() => server.closeAllConnections(), patience);
   });
 }

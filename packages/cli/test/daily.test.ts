@@ -23,6 +23,8 @@ const paper = {
 };
 /** Answers one day and says 500 to all others. */
 const source = createServer((request, response) => {
+  // On a busy machine a line that is kept open ends just when the next command wants to use it.
+  response.setHeader('Connection', 'close');
   const date = new URL(request.url ?? '', 'http://localhost').searchParams.get('date');
   if (date !== '2026-09-10') return void response.writeHead(500).end();
   response.end(JSON.stringify([{ paper }, { paper: { id: 'x' } }]));
@@ -110,6 +112,7 @@ test('ingest, doctor, digest, backup and restore, one after the other on one dat
 test('a worker runs until it is told to stop, and keeps others out of its database', async () => {
   const controller = new AbortController();
   const [stdout, stderr] = [collector(), collector()];
+  process.env.WP_METRICS_PORT = '0';
   const world = { version: '0.0.0', streams: { stdout, stderr }, signal: controller.signal };
   const running = runProgram(root(editions, {}), ['worker'], world);
   while (!stdout.text().includes('the worker runs')) await sleep(20);
@@ -117,8 +120,12 @@ test('a worker runs until it is told to stop, and keeps others out of its databa
   const other = await wp(['doctor']);
   assert.equal(other.status, 2);
   assert.match(other.stderr, new RegExp(`database' is in use by process ${process.pid}: `));
+  delete process.env.WP_METRICS_PORT;
+  const [, address = ''] = /metrics=(http:\S+)/.exec(stdout.text())!;
+  assert.match(await (await fetch(address)).text(), /^nodejs_eventloop_lag_p99_seconds /m);
   controller.abort(new Interruption('SIGTERM'));
   assert.equal(await running, 143);
   assert.match(stdout.text(), /the worker stops/);
   assert.ok(!readdirSync(home).includes('database.lock'));
+  await assert.rejects(fetch(address), 'its metrics went with it');
 });

@@ -128,6 +128,12 @@ const table = {
     default: 'Working Papers <papers@localhost>',
   }),
   mailBounce: row('WP_MAIL_BOUNCE', mailbox, 'where the mail server sends what it cannot deliver'),
+  mailLease: row(
+    'WP_MAIL_LEASE',
+    integer(5, 3_600),
+    'seconds after which the mails that a killed worker had in hand pass to another one',
+    { default: '60' },
+  ),
   loginMinutes: row('WP_LOGIN_MINUTES', integer(1, 1440), 'minutes for which a sign-in link is good', {
     default: '15',
   }),
@@ -187,7 +193,22 @@ const table = {
   digestWeekday: row('WP_DIGEST_WEEKDAY', integer(1, 7), 'day of weekly digests, 1 is Monday', {
     default: '1',
   }),
-  logJson: row('WP_LOG_JSON', flag, 'log lines as JSON', { default: 'off' }),
+  metricsPort: row(
+    'WP_METRICS_PORT',
+    integer(0, 65_535),
+    'port of /metrics for Prometheus, of the page and of a worker each its own; without it there is none',
+  ),
+  metricsHost: row(
+    'WP_METRICS_HOST',
+    oneLine,
+    'address of that port: this machine alone, unless told otherwise',
+    {
+      default: '127.0.0.1',
+    },
+  ),
+  logJson: row('WP_LOG_JSON', flag, 'log lines as JSON, and one for every answer of the page', {
+    default: 'off',
+  }),
 } as const;
 
 type Table = typeof table;

@@ -1,14 +1,11 @@
 /**
- * Every suite runs on PGlite, and on PostgreSQL where there is one: the server that WP_TEST_DATABASE_URL names, or a
- * cluster of its own from the machine's binaries, gone when the test ends.
+ * Every suite runs on PGlite, and on the PostgreSQL server that WP_TEST_DATABASE_URL names, where every suite has a
+ * database of its own. `scripts/with-postgres.sh` makes such a server.
  */
-import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, describe } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { fuzzystrmatch } from '@electric-sql/pglite/contrib/fuzzystrmatch';
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
@@ -80,20 +77,12 @@ function pgliteVersion(): string {
 }
 
 function server(later: Later): Backend | undefined {
-  const given = process.env.WP_TEST_DATABASE_URL;
-  const binaries = given ? undefined : findBinaries();
-  if (!given && !binaries) return undefined;
-  let admin: Promise<string> | undefined;
+  const admin = process.env.WP_TEST_DATABASE_URL;
+  if (!admin) return undefined;
   const createUrl = async () => {
-    admin ??= given ? Promise.resolve(given) : startCluster(binaries!, later);
-    const url = new URL(await admin);
-    const name = `wp_test_${randomBytes(6).toString('hex')}`;
-    await statement(await admin, `create database ${name}`);
-    later(async () => {
-      if (given) await statement(given, `drop database ${name} with (force)`);
-    });
-    url.pathname = `/${name}`;
-    return url.href;
+    const { url, drop } = await newDatabase(admin);
+    later(drop);
+    return url;
   };
   return {
     kind: 'postgres',
@@ -106,6 +95,15 @@ function server(later: Later): Backend | undefined {
   };
 }
 
+/** An empty database on a server, and how to get rid of it. */
+export async function newDatabase(server: string): Promise<{ url: string; drop: () => Promise<void> }> {
+  const name = `wp_test_${randomBytes(6).toString('hex')}`;
+  await statement(server, `create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => statement(server, `drop database ${name} with (force)`) };
+}
+
 async function statement(url: string, text: string): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
@@ -114,70 +112,4 @@ async function statement(url: string, text: string): Promise<void> {
   } finally {
     await client.end();
   }
-}
-
-function findBinaries(): string | undefined {
-  const folders = [
-    ...(process.env.PATH ?? '').split(delimiter),
-    ...globSync('/usr/lib/postgresql/*/bin').toSorted().reverse(),
-  ];
-  return folders.find((folder) => existsSync(join(folder, 'postgres')) && existsSync(join(folder, 'initdb')));
-}
-
-/** On a socket in a new folder: no port to collide, nobody else to come in. */
-async function startCluster(binaries: string, later: Later): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'wp-pg-'));
-  const user = unprivileged();
-  if (user) chownSync(folder, user.uid, user.gid);
-  const data = join(folder, 'data');
-  const environment = { cwd: folder, env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' }, ...user };
-  const init = spawnSync(
-    join(binaries, 'initdb'),
-    ['-D', data, '-A', 'trust', '-U', 'wp', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
-    { ...environment, encoding: 'utf8' },
-  );
-  if (init.status !== 0) throw new Error(`initdb: ${init.stderr}`);
-  const flags = [
-    'listen_addresses=',
-    `unix_socket_directories=${folder}`,
-    'fsync=off',
-    'shared_buffers=64MB',
-  ];
-  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((value) => ['-c', value])], {
-    ...environment,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let words = '';
-  child.stderr.on('data', (chunk) => {
-    words += chunk;
-  });
-  const stop = () => child.kill('SIGQUIT');
-  process.on('exit', stop);
-  later(async () => {
-    process.off('exit', stop);
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    stop();
-    await gone;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const url = `postgres://wp@localhost/postgres?host=${encodeURIComponent(folder)}`;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await statement(url, 'select 1');
-      return url;
-    } catch (error) {
-      if (attempt > 200 || child.exitCode !== null) throw new Error(`postgres: ${words}`, { cause: error });
-      await sleep(50);
-    }
-  }
-}
-
-/** PostgreSQL refuses to run as root. */
-function unprivileged(): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const row = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find(([name]) => name === 'postgres' || name === 'nobody');
-  return row ? { uid: Number(row[2]), gid: Number(row[3]) } : undefined;
 }

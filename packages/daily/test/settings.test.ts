@@ -73,3 +73,13 @@ test("the README's table is this one", () => {
   const readme = readFileSync(join(import.meta.dirname, '..', 'README.md'), 'utf8');
   assert.ok(readme.includes(settingsMarkdown()), `the README should hold:\n${settingsMarkdown()}`);
 });
+
+test('compose.yaml and the image name settings that there are', () => {
+  const known = new Set(describeSettings().map(({ name }) => name));
+  for (const file of ['compose.yaml', 'Dockerfile']) {
+    const text = readFileSync(join(import.meta.dirname, '..', '..', '..', file), 'utf8');
+    const named = text.match(/\b(WP_[A-Z_]+|DATABASE_URL)\b/g) ?? [];
+    assert.ok(named.length > 0, file);
+    for (const name of named) assert.ok(known.has(name), `${file}: ${name}`);
+  }
+});

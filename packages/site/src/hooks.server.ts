@@ -1,6 +1,9 @@
 import type { Handle, HandleServerError, ServerInit } from '@sveltejs/kit/hooks';
 import { UserError } from '@working-papers/paper';
 import { isolationHeaders } from '#lib/security.ts';
+import { noText } from '#lib/server/forms.ts';
+import { problemResponse } from '#lib/server/problem.ts';
+import { logFault, noteRoute } from '#lib/server/request-log.ts';
 import { closeServices, openServices } from '#lib/server/services.ts';
 import { readerOf } from '#lib/server/session.ts';
 
@@ -10,7 +13,11 @@ export const init: ServerInit = async () => {
   process.once('sveltekit:shutdown', closeServices);
 };
 
+const isHostile = (url: URL) => /%00/.test(url.href);
+
 export const handle: Handle = async ({ event, resolve }) => {
+  noteRoute(event);
+  if (isHostile(event.url)) return problemResponse(400, `address: ${noText}`);
   event.locals.reader = await readerOf(event.cookies);
   const response = await resolve(event, {
     // Both fonts above the fold, so that the first paint has the final letters.
@@ -25,7 +32,6 @@ export const handleError: HandleServerError = ({ kind, error, event }) => {
   if (kind !== 'unknown') return;
   // What a reader asked for wrongly: a day that does not exist, a cursor of no list.
   if (error instanceof UserError) return { status: 400, message: error.message };
-  const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  console.error(`${event.request.method} ${event.url.pathname}: ${words}`);
+  logFault(event, error);
   return { message: 'Something went wrong here; the server has noted it.' };
 };

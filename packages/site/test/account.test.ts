@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { paperAddress, unsubscribeAddress } from '@working-papers/daily/mail/addresses';
 import type { Letter } from '@working-papers/daily/mail/mailer';
 import { confirm, signingSecret, subscribe } from '@working-papers/daily/mail/subscriptions';
 import { readSettings } from '@working-papers/daily/settings';
-import { simpleParser } from 'mailparser';
 import { type ServedPage, servePage } from './serve.ts';
+import { tokenInLetter, visitorOf } from './visitor.ts';
 
 let page: ServedPage;
 /** Path and query of a link to unsubscribe, as a letter has it. */
@@ -36,43 +34,8 @@ before(async () => {
 });
 after(() => page[Symbol.asyncDispose]());
 
-/** A visitor with a cookie jar of one, whose browser says where a form comes from. */
-function visitor() {
-  let cookie = '';
-  const send = async (path: string, init: RequestInit & { origin?: string | undefined } = {}) => {
-    const { origin = page.origin, ...rest } = init;
-    const response = await fetch(page.origin + path, {
-      redirect: 'manual',
-      ...rest,
-      headers: { accept: 'text/html', ...(cookie && { cookie }), ...(init.method && { origin }) },
-    });
-    const [set] = response.headers.getSetCookie();
-    if (set) cookie = set.split(';')[0]!;
-    return response;
-  };
-  return {
-    get: async (path: string) => (await send(path)).text(),
-    send,
-    post: (path: string, fields: Readonly<Record<string, string>> = {}, origin?: string) =>
-      send(path, { method: 'POST', body: new URLSearchParams(fields), origin }),
-  };
-}
-
-/** The newest letter to an address, out of the folder where they lie while there is no mail server. */
-async function letterTo(address: string) {
-  const folder = join(page.home, 'mail');
-  const letters = await Promise.all(
-    readdirSync(folder).map((name) => simpleParser(readFileSync(join(folder, name)))),
-  );
-  const own = letters.filter(({ to }) => [to].flat().some((list) => list?.text.includes(address)));
-  return own.toSorted((a, b) => Number(b.date) - Number(a.date))[0]!;
-}
-
-async function tokenFor(address: string): Promise<string> {
-  const [token] = /(?<=token=)[\w-]+/.exec((await letterTo(address)).text ?? '') ?? [];
-  assert.ok(token, `a link in the letter to ${address}`);
-  return token;
-}
+const visitor = () => visitorOf(page);
+const tokenFor = (address: string) => tokenInLetter(page, address);
 
 test('one signs in by a letter, once a link, and out again', async () => {
   const reader = visitor();
@@ -85,7 +48,7 @@ test('one signs in by a letter, once a link, and out again', async () => {
   const entered = await reader.post('/login?/enter', { token, to: '//example.org' });
   assert.equal(entered.status, 303);
   assert.equal(entered.headers.get('location'), '/library', 'not to another site');
-  assert.match(entered.headers.getSetCookie()[0]!, /^session=[\w-]{43};.*HttpOnly.*SameSite=Lax/i);
+  assert.match(entered.headers.getSetCookie()[0]!, /^session=[\w-]{43}\.[\w-]{43};.*HttpOnly.*SameSite=Lax/i);
   const again = await visitor().post('/login?/enter', { token });
   assert.equal(again.status, 400);
   assert.match(await again.text(), /has been used or is too old/);
@@ -133,7 +96,7 @@ test('nobody acts for a reader from another site', async () => {
   const reader = visitor();
   for (const path of ['/login?/send', '/subscribe', '/papers/2609.10004?/vote']) {
     assert.equal(
-      (await reader.post(path, { email: 'a@example.org' }, 'https://example.org')).status,
+      (await reader.post(path, { email: 'a@example.org' }, { origin: 'https://example.org' })).status,
       403,
       path,
     );

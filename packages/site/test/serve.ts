@@ -30,6 +30,8 @@ export interface ServedPage extends AsyncDisposable {
   origin: string;
   /** The folder of everything that it keeps. */
   home: string;
+  /** What it has printed so far. */
+  printed(): string;
   /** Tells it to stop, as an operator does, and resolves to its exit code. */
   stop(): Promise<number | null>;
 }
@@ -59,12 +61,12 @@ export async function servePage({
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');
+  let printed = '';
   const origin = await Promise.race([
     new Promise<string>((resolve) => {
-      let printed = '';
       server.stdout.on('data', (chunk) => {
         printed += chunk;
-        const address = /at (http:\S+)\n/.exec(printed)?.[1];
+        const address = /\bat(?: |":")(http:[^\s"]+)[\s"]/.exec(printed)?.[1];
         if (address) resolve(address);
       });
     }),
@@ -80,6 +82,7 @@ export async function servePage({
   return {
     origin,
     home,
+    printed: () => printed,
     stop,
     async [Symbol.asyncDispose]() {
       await stop();

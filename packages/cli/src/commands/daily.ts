@@ -79,9 +79,10 @@ export const worker = defineCommand({
   summary: 'run jobs and send mails until told to stop; any number of workers share a PostgreSQL server',
   examples: ['DATABASE_URL=postgres://papers@db/papers wp worker'],
   async execute({ output, signal }) {
-    const [{ startWorker }, { createLog }] = await Promise.all([
+    const [{ startWorker }, { createLog }, { serveMetrics }] = await Promise.all([
       import('@working-papers/daily/jobs/worker'),
       import('@working-papers/daily/log'),
+      import('@working-papers/daily/metrics'),
     ]);
     await withDaily(async (daily) => {
       const log = createLog({ json: daily.settings.logJson, write: output.print });
@@ -89,14 +90,16 @@ export const worker = defineCommand({
       if (mailer.kind === 'folder') log.warn('mails are written as files', { folder: settings.mailFolder });
       const state = await daily.embedder();
       if (!state.embedder) log.info(state.why);
+      const metrics = await serveMetrics(settings);
       const running = await startWorker(daily, { log });
-      log.info('the worker runs', { database: daily.database.kind });
+      log.info('the worker runs', { database: daily.database.kind, metrics: metrics?.address });
       await new Promise((resolve) => {
         signal.addEventListener('abort', resolve);
         if (signal.aborted) resolve(undefined);
       });
       log.info('the worker stops');
       await running.stop();
+      await metrics?.close();
     });
   },
 });

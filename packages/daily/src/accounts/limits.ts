@@ -8,7 +8,7 @@ export interface Limit {
   readonly every: number;
 }
 
-/** Of everything that a reader can send. */
+/** Of every form that writes or mails. Reading has none here: a cache or a proxy does that better than a database. */
 export const limits = {
   /** Sign-in mails to one address, and from one visitor. */
   loginAddress: { burst: 3, every: 300 },
@@ -20,7 +20,6 @@ export const limits = {
   vote: { burst: 60, every: 2 },
   write: { burst: 60, every: 2 },
   submit: { burst: 5, every: 120 },
-  search: { burst: 60, every: 0.5 },
 } as const satisfies Readonly<Record<string, Limit>>;
 
 export type LimitName = keyof typeof limits;

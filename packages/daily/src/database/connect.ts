@@ -7,6 +7,7 @@ import { UserError } from '@working-papers/paper';
 import { CamelCasePlugin, Kysely, PGliteDialect, PostgresDialect, sql } from 'kysely';
 import { Pool } from 'pg';
 import { fromPglite, type Db as JobsDb } from 'pg-boss';
+import { watchPool } from '../metrics.ts';
 import { lockFolder } from './folder-lock.ts';
 import { migrate, prepareVectors } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -96,6 +97,7 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
   });
   // Emitted for connections at rest; one in use rejects its own query.
   pool.on('error', () => {});
+  const forget = watchPool(pool);
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), plugins: camelCase() });
   try {
     const { rows } = await sql<{ version: number }>`
@@ -103,6 +105,7 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
     const major = Math.floor(rows[0]!.version / 10_000);
     if (major < 15) throw new UserError(`DATABASE_URL: expected PostgreSQL 15 or newer, found ${major}`);
   } catch (error) {
+    forget();
     await pool.end();
     throw error instanceof UserError ? error : unreachable(error);
   }
@@ -117,6 +120,7 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
       },
     },
     async close() {
+      forget();
       if (!pool.ended) await pool.end();
     },
   };

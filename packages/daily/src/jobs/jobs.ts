@@ -5,6 +5,7 @@ import type { Daily } from '../daily.ts';
 import { addDays, utcDate } from '../dates.ts';
 import type { Log } from '../log.ts';
 import { planAlerts, planDigests } from '../mail/planning.ts';
+import { ingestedDays, ingestedRecords } from '../metrics.ts';
 import { recountWords } from '../papers/records.ts';
 import { embedPapers } from '../search/embeddings.ts';
 import { SourceError } from '../sources/http.ts';
@@ -15,6 +16,8 @@ export interface Job {
   readonly cron: string;
   /** Seconds after which a run counts as dead and another worker may begin. */
   readonly expires: number;
+  /** Several may run at once without harm: one that was killed holds up no other. */
+  readonly together?: boolean;
   run(daily: Daily, log: Log, signal: AbortSignal): Promise<void>;
 }
 
@@ -29,7 +32,12 @@ export const jobs = {
       const today = utcDate(new Date());
       for (const source of settings.sources as readonly ('hf' | 'arxiv')[]) {
         const range = { source, from: addDays(today, -lookBack), to: today, signal };
-        for (const { date, outcome, stored, changed, message } of await ingest(database.db, sources, range)) {
+        for (const day of await ingest(database.db, sources, range)) {
+          const { date, outcome, stored, changed, rejected, message } = day;
+          ingestedDays.inc({ source, outcome });
+          ingestedRecords.inc({ source, outcome: 'stored' }, stored);
+          ingestedRecords.inc({ source, outcome: 'changed' }, changed);
+          ingestedRecords.inc({ source, outcome: 'rejected' }, rejected.length);
           const facts = { source, date, outcome, stored, changed, reason: message };
           if (outcome === 'failed') log.warn('a day could not be taken in', facts);
           else if (stored + changed > 0) log.info('a day was taken in', facts);
@@ -54,6 +62,7 @@ export const jobs = {
   digests: {
     cron: '* * * * *',
     expires: 600,
+    together: true,
     async run({ database, settings }, log) {
       const planned = await planDigests(database.db, settings);
       if (planned > 0) log.info('digests are due', { planned });
@@ -62,6 +71,7 @@ export const jobs = {
   alerts: {
     cron: '23 * * * *',
     expires: 1_800,
+    together: true,
     async run({ database }, log) {
       const planned = await planAlerts(database);
       if (planned > 0) log.info('alerts are due', { planned });

@@ -3,6 +3,7 @@ import { PgBoss } from 'pg-boss';
 import type { Daily } from '../daily.ts';
 import type { Log } from '../log.ts';
 import { deliver } from '../mail/delivery.ts';
+import { jobRuns } from '../metrics.ts';
 import { type Job, type JobName, jobNames, jobs } from './jobs.ts';
 
 export interface Worker {
@@ -30,27 +31,42 @@ const patience = 30_000;
 export async function startWorker(daily: Daily, options: WorkerOptions): Promise<Worker> {
   const { log, interval = 2, schedule = true } = options;
   const { database } = daily;
-  const boss = new PgBoss({ db: database.jobs, schema: 'jobs', backend: database.kind, schedule });
+  const boss = new PgBoss({
+    db: database.jobs,
+    schema: 'jobs',
+    backend: database.kind,
+    schedule,
+    superviseIntervalSeconds: 30,
+    monitorIntervalSeconds: 30,
+  });
   boss.on('error', (error) => log.error('the job queue has a fault', { reason: error.message }));
   await boss.start();
 
   const stopping = new AbortController();
   for (const name of jobNames) {
     const job: Job = jobs[name];
-    // One that waits and one that runs, at most: a job that is late is not done twice.
     const queue = {
-      policy: 'stately',
       expireInSeconds: job.expires,
+      // Of a worker that was killed: another one has its job after two minutes and not when it expires.
+      heartbeatSeconds: 60,
       retryLimit: 2,
       retryDelay: 30,
       deleteAfterSeconds: 86_400,
     };
-    await boss.createQueue(name, queue);
+    // One waits at most, so that what is late is not done twice, and one runs, or as many as may run together.
+    await boss.createQueue(name, { policy: job.together ? 'short' : 'stately', ...queue });
+    // One that was made by an earlier version keeps its options otherwise.
+    await boss.updateQueue(name, queue);
     await boss.schedule(name, job.cron, null, { tz: 'UTC' });
     await boss.work(name, { pollingIntervalSeconds: Math.max(0.5, interval) }, async () => {
+      const began = performance.now();
+      const end = (outcome: string) =>
+        jobRuns.observe({ job: name, outcome }, (performance.now() - began) / 1_000);
       try {
         await job.run(daily, log, stopping.signal);
+        end('done');
       } catch (error) {
+        end(stopping.signal.aborted ? 'stopped' : 'failed');
         if (stopping.signal.aborted) return;
         log.error(`${name} failed`, { reason: error instanceof Error ? error.message : String(error) });
         throw error;
@@ -75,8 +91,8 @@ async function sendMails(daily: Daily, log: Log, interval: number, signal: Abort
   const { database, mailer, settings } = daily;
   while (!signal.aborted) {
     try {
-      const concurrency = settings.smtpConnections;
-      const counts = await deliver(database.db, mailer, settings, { concurrency, signal });
+      const pace = { concurrency: settings.smtpConnections, lease: 1_000 * settings.mailLease };
+      const counts = await deliver(database.db, mailer, settings, { ...pace, signal });
       if (counts.sent + counts.dropped + counts.failed > 0) log.info('mails were sent', { ...counts });
     } catch (error) {
       log.error('mails cannot be sent', { reason: error instanceof Error ? error.message : String(error) });

@@ -6,8 +6,8 @@
  *        |----------|                 refused for now, no server
  *
  * A worker claims a few deliveries under a lease, marks each one (`began_at`) before it speaks to the mail server, and
- * records the server's answer. A worker that is killed leaves leases that end, and another one takes over. What it had
- * claimed and not begun is simply sent. What it had begun is the ambiguous moment: the server may have accepted the
+ * records the server's answer. While it speaks it renews the lease, however slow the server is. A worker that is killed
+ * leaves leases that end, and another one takes over. What it had claimed and not begun is simply sent. What it had begun is the ambiguous moment: the server may have accepted the
  * letter while the record of it was lost, and SMTP has no way to ask. Such a letter is sent again, because a missing
  * digest cannot be mended and a second copy can: it has the same Message-ID, made of the delivery's identifier, by
  * which mail servers and readers' programs recognise what they have. At most `concurrency` letters of one worker are in
@@ -30,7 +30,7 @@ type Site = Pick<Settings, 'baseUrl' | 'siteName'>;
 export interface DeliveryOptions {
   /** Letters at once. */
   readonly concurrency?: number;
-  /** Until another worker may take a claim over, ms: much longer than a mail server may be silent. */
+  /** Until another worker may take a claim over that is not renewed, ms: much longer than a worker may stand still. */
   readonly lease?: number;
   readonly signal?: AbortSignal;
 }
@@ -53,7 +53,7 @@ export async function deliver(
   db: Db,
   mailer: Mailer,
   site: Site,
-  { concurrency = 3, lease = 180_000, signal }: DeliveryOptions = {},
+  { concurrency = 3, lease = 60_000, signal }: DeliveryOptions = {},
 ): Promise<Delivered> {
   const secret = await signingSecret(db);
   const counts = { sent: 0, dropped: 0, failed: 0 };
@@ -72,7 +72,10 @@ export async function deliver(
         isServerGone ||= outcome === 'no server';
       }
     };
-    await Promise.all(Array.from({ length: concurrency }, work));
+    // All of them, even where one fails: whoever stops us must not cut a letter off from its record.
+    const ends = await Promise.allSettled(Array.from({ length: concurrency }, work));
+    const fault = ends.find((end) => end.status === 'rejected');
+    if (fault) throw fault.reason;
     // Slower than its own leases: whoever is faster should go on.
     if (!isAnyOurs) break;
     if (isServerGone || signal?.aborted) {
@@ -145,6 +148,8 @@ async function deliverOne(
     .where('leaseUntil', '>', sql<Date>`now()`)
     .executeTakeFirst();
   if (begun.numUpdatedRows === 0n) return 'taken';
+  // A renewal that fails is followed by the next one.
+  const renewal = setInterval(() => renew(db, id, claim, lease).catch(() => {}), lease / 3);
   try {
     await mailer.send(letter);
   } catch (error) {
@@ -159,12 +164,24 @@ async function deliverOne(
     }
     await retryLater(db, id, claim, Math.min(60 * 2 ** attempts, longestPause), attempts + 1, error.message);
     return 'failed';
+  } finally {
+    clearInterval(renewal);
   }
   await recordSent(db, id);
   return 'sent';
 }
 
-/** The one record that must not be lost: the database gets a second chance, and then a third. */
+async function renew(db: Db, id: string, claim: string, lease: number): Promise<void> {
+  await db
+    .updateTable('deliveries')
+    .set({ leaseUntil: sql<Date>`now() + ${lease} * interval '1 millisecond'` })
+    .where('id', '=', id)
+    .where('claim', '=', claim)
+    .where('state', '=', 'sending')
+    .execute();
+}
+
+/** The one record that must not be lost: a database that restarts is waited for, about a minute. */
 async function recordSent(db: Db, id: string): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -175,8 +192,8 @@ async function recordSent(db: Db, id: string): Promise<void> {
         .execute();
       return;
     } catch (error) {
-      if (attempt >= 5) throw error;
-      await sleep(200 * 2 ** attempt);
+      if (attempt >= 15) throw error;
+      await sleep(Math.min(200 * 2 ** attempt, 5_000));
     }
   }
 }

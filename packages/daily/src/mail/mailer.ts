@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '@working-papers/nn/atomic';
 import { createTransport } from 'nodemailer';
+import { readAddress } from '../accounts/addresses.ts';
+import { mails } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
 
 /** A mail to one reader. */
@@ -44,9 +46,30 @@ type Wanted = Pick<Settings, 'smtpUrl' | 'smtpConnections' | 'mailFrom' | 'mailB
 const silence = 30_000;
 
 export function openMailer(settings: Wanted): Mailer {
-  return settings.smtpUrl === undefined
-    ? folderMailer(settings)
-    : smtpMailer(settings, new URL(settings.smtpUrl));
+  const mailer =
+    settings.smtpUrl === undefined ? folderMailer(settings) : smtpMailer(settings, new URL(settings.smtpUrl));
+  return {
+    ...mailer,
+    async send(letter) {
+      try {
+        checkRecipient(letter.to);
+        await mailer.send(letter);
+      } catch (error) {
+        mails.inc({ outcome: error instanceof MailError ? error.reason : 'server' });
+        throw error;
+      }
+      mails.inc({ outcome: 'sent' });
+    },
+  };
+}
+
+/** Every form checks its address; a mail server is the last place where a second one in it would be noticed. */
+function checkRecipient(to: string): void {
+  try {
+    readAddress(to);
+  } catch (error) {
+    throw new MailError('no address of a reader', 'recipient', error);
+  }
 }
 
 function smtpMailer(settings: Wanted, url: URL): Mailer {

@@ -1,5 +1,6 @@
 import { isHttpError, type RequestEvent } from '@sveltejs/kit';
 import { UserError } from '@working-papers/paper';
+import { logFault } from './request-log.ts';
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad request',
@@ -28,7 +29,7 @@ export function problem<E extends RequestEvent>(
     } catch (error) {
       if (error instanceof UserError) return problemResponse(400, error.message);
       if (isHttpError(error)) return problemResponse(error.status, error.body.message);
-      console.error(`${event.request.method} ${event.url.pathname}:`, error);
+      logFault(event, error);
       return problemResponse(500, 'Something went wrong here; the server has noted it.');
     }
   };

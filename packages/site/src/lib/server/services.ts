@@ -1,9 +1,12 @@
 import { type Daily, openDaily } from '@working-papers/daily/daily';
+import { createLog, type Log } from '@working-papers/daily/log';
+import { type MetricsServer, serveMetrics } from '@working-papers/daily/metrics';
 import type { EmbedderState } from '@working-papers/daily/search/embedder';
 import { readSettings } from '@working-papers/daily/settings';
 
 /** What all requests share. */
 export interface Services extends Daily {
+  readonly log: Log;
   /** Search by meaning, or why there is none: it loads while the page is being served already. */
   readonly meaning: EmbedderState;
 }
@@ -18,11 +21,25 @@ const shared = globalThis as { [place]?: Services | undefined };
  */
 export async function openServices(environment: NodeJS.ProcessEnv): Promise<void> {
   if (shared[place]) return;
-  const daily = await openDaily(readSettings(environment));
-  shared[place] = { ...daily, meaning: { why: 'search by meaning is being loaded' } };
+  const settings = readSettings(environment);
+  const daily = await openDaily(settings);
+  const log = createLog({ json: settings.logJson, write: console.log });
+  let metrics: MetricsServer | undefined;
+  try {
+    metrics = await serveMetrics(settings);
+  } catch (error) {
+    await daily.close();
+    throw error;
+  }
+  if (metrics) log.info('metrics are served', { address: metrics.address });
+  const close = async () => {
+    await metrics?.close();
+    await daily.close();
+  };
+  shared[place] = { ...daily, log, close, meaning: { why: 'search by meaning is being loaded' } };
   daily.embedder().then((meaning) => {
-    if (!meaning.embedder && daily.settings.embeddings !== 'off') {
-      console.log(`By words alone: ${meaning.why}`);
+    if (!meaning.embedder && settings.embeddings !== 'off') {
+      log.info('search is by words alone', { reason: meaning.why });
     }
     if (shared[place]) shared[place] = { ...shared[place], meaning };
   });
@@ -32,6 +49,8 @@ export function services(): Services {
   if (!shared[place]) throw new Error('services() before openServices()');
   return shared[place];
 }
+
+export const openLog = (): Log | undefined => shared[place]?.log;
 
 /** After the last answer: an embedded database is only whole on the disk when it has been closed. */
 export async function closeServices(): Promise<void> {

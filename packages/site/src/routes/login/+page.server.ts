@@ -31,7 +31,7 @@ export const actions = {
     const token = field(form, 'token');
     const session = await logIn(database.db, settings, { token, visitor: event.getClientAddress() });
     if (!session) throw new UserError('This link has been used or is too old; ask for a new one');
-    begin(event.cookies, event.url, session);
+    await begin(event.cookies, event.url, session);
     redirect(303, ownPath(field(form, 'to')));
   }),
 } satisfies Actions;

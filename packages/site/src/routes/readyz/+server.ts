@@ -13,7 +13,9 @@ export async function GET(): Promise<Response> {
     await Promise.race([database.db.selectNoFrom((eb) => eb.lit(1).as('one')).execute(), late]);
     return Response.json({ status: 'ok', database: database.kind }, { headers });
   } catch (error) {
-    console.error(`readyz: ${error instanceof Error ? error.message : error}`);
+    services().log.error('the database does not answer', {
+      reason: error instanceof Error ? error.message : String(error),
+    });
     return Response.json({ status: 'unavailable', database: database.kind }, { status: 503, headers });
   }
 }
