@@ -65,7 +65,7 @@ const evalTracking = defineCommand({
         m.falseNegatives,
       ]),
     );
-    output.print(`\n${names.length} sequences, IoU ${minIou} or more`);
+    output.print(`\n${names.length} ${names.length === 1 ? 'sequence' : 'sequences'}, IoU ${minIou} or more`);
     output.result({ sequences: names.length, minIou, averaging, classes: measures });
   },
 });
