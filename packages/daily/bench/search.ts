@@ -20,18 +20,21 @@ import { editions } from '@working-papers/edition';
 import { writeFileWhole } from '@working-papers/paper/files';
 import { runManifest } from '@working-papers/paper/manifest';
 import { sql } from 'kysely';
+import { writeTable } from './readme.ts';
 import { type Measures, meanOf, measure, round } from './search/measures.ts';
 import { type JudgedQuery, judgedQueries, kinds } from './search/queries.ts';
 import { judgedRecords, recordCount } from './search/records.ts';
 
+const shown = join(import.meta.dirname, 'search', 'results.json');
 const { values } = parseArgs({
   options: {
-    out: { type: 'string', default: join(import.meta.dirname, 'search', 'results.json') },
+    out: { type: 'string', default: shown },
     misses: { type: 'boolean', default: false },
   },
 });
 
 const depth = 10;
+const header = ['', 'recall at 10', 'tune half', 'held-out half', 'MRR', 'nDCG at 10'];
 type Finder = (text: string) => Promise<readonly string[]>;
 
 const records = judgedRecords();
@@ -67,6 +70,7 @@ try {
     hybrid: embedder ? await judge((text) => find(text, embedder)) : null,
   };
   await writeFileWhole(values.out, `${JSON.stringify(results, null, 1)}\n`);
+  if (values.out === shown) await writeTable('search', header, rowsOf(results));
   for (const name of ['lexical', 'meaning', 'hybrid'] as const) {
     console.log(name.padEnd(8), results[name] ? JSON.stringify(results[name].all) : `not measured: ${why}`);
   }
@@ -78,6 +82,18 @@ try {
   }
 } finally {
   await database.close();
+}
+
+type Ways = Readonly<Record<'lexical' | 'meaning' | 'hybrid', Awaited<ReturnType<typeof judge>> | null>>;
+
+function rowsOf({ lexical, meaning, hybrid }: Ways) {
+  return Object.entries({ lexical, meaning, hybrid }).map(([name, way]) => {
+    const figures = way && [
+      ...[way.all.recallAt10, way.tune.recallAt10, way.heldOut.recallAt10],
+      ...[way.all.reciprocalRank, way.all.ndcgAt10],
+    ];
+    return [name, ...(figures?.map((figure) => figure.toFixed(3)) ?? Array(5).fill('not measured'))];
+  });
 }
 
 async function find(text: string, embedder?: Embedder): Promise<readonly string[]> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toSegments } from '@working-papers/daily/search/highlight';
 import { parseQuery, wantedWords } from '@working-papers/daily/search/query';
+import { differences } from '@working-papers/daily/search/spelling';
 import fc from 'fast-check';
 
 const shown = (text: string) =>
@@ -40,6 +41,19 @@ test('the words that are wanted, hyphens opened', () => {
 
 test('any text is a query', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => Array.isArray(parseQuery(text))));
+});
+
+test('letters between two words', () => {
+  assert.equal(differences('', 'abc'), 3);
+  assert.equal(differences('modles', 'models'), 1);
+  assert.equal(differences('kitten', 'sitting'), 3);
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (a, b) => {
+      assert.equal(differences(a, b), differences(b, a));
+      assert.equal(differences(a, b) === 0, a === b);
+      assert.ok(differences(a, b) <= Math.max([...a].length, [...b].length));
+    }),
+  );
 });
 
 test('headlines become segments that the page can escape', () => {

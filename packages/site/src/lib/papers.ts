@@ -67,6 +67,8 @@ export interface SearchView {
   readonly first?: string;
   /** What was searched for, where the words that were typed stand in no paper. */
   readonly corrected?: string;
+  /** No paper has all of the words. */
+  readonly isLoose: boolean;
   /** There is no search by meaning here, or not yet. */
   readonly byWordsAlone: boolean;
 }

@@ -97,6 +97,7 @@ const schemas = {
   Trending: object({ window: { enum: [1, 7, 30] }, formula: text, papers, next }),
   SearchResult: object({
     corrected: { ...orNull(text), description: 'what was searched for instead of words that stand nowhere' },
+    isLoose: { ...yes, description: 'no paper has all of the words; these have most of them' },
     byMeaning: yes,
     papers: listOf(object({ ...paper, highlights })),
     next,

@@ -50,6 +50,7 @@ export async function searchView(params: URLSearchParams): Promise<SearchView> {
     }),
     ...(cursor !== undefined && { first: here }),
     ...(result.corrected !== undefined && { corrected: result.corrected }),
+    isLoose: result.isLoose,
     byWordsAlone: hasWords && !result.byMeaning && form.sort === 'relevance',
   };
 }
