@@ -6,10 +6,12 @@ import { type PaperRecord, storePapers } from '@working-papers/daily/papers/reco
 import { relatedPapers } from '@working-papers/daily/papers/related';
 import { type Embedder, loadEmbedder } from '@working-papers/daily/search/embedder';
 import { embedPapers } from '@working-papers/daily/search/embeddings';
+import { stemOf } from '@working-papers/daily/search/highlight';
 import { type SearchQuery, search } from '@working-papers/daily/search/search';
 import { seedEditions } from '@working-papers/daily/seed';
 import { edition20260910, editions } from '@working-papers/edition';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { onEachDatabase } from './databases.ts';
 
 const others: readonly PaperRecord[] = [
@@ -183,6 +185,13 @@ onEachDatabase('search', (backend) => {
       ['comparison', 'transformers'],
     );
     assert.match(highlights.text.map(({ text }) => text).join(''), /models & <b>transformers/);
+  });
+
+  test('stems are those of the database', async () => {
+    const { rows } = await sql<{ word: string; lexeme: string }>`
+      select word, lexeme from words where lexeme is not null and word ~ '^[a-z]+$'`.execute(database.db);
+    assert.ok(rows.length > 150);
+    for (const { word, lexeme } of rows) assert.equal(stemOf(word), lexeme, word);
   });
 
   test('every page once, none twice', async () => {

@@ -5,8 +5,6 @@ import { type Alternatives, anyOf, mustHold, type TsQuery, wordQuery } from './t
 
 /** A query of which most words suffice, for when no paper has them all. */
 export interface Loose {
-  /** Any word, for marking hits. */
-  readonly any: TsQuery;
   /** Any of the words that are rare enough to look at all their papers. */
   readonly rare: TsQuery;
   /** What a paper must have or lack all the same: "phrases" and -words. */
@@ -69,7 +67,6 @@ export async function loosen(
       sql` + `,
     )})`;
   return {
-    any: anyOf(weighed.map(({ query }) => query)),
     rare: anyOf(rare.map(({ query }) => query)),
     must: mustHold(parsed),
     share: each(() => sql`1`),

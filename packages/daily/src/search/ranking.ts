@@ -3,7 +3,7 @@ import { type Page, readCursor, toPage } from '../cursor.ts';
 import type { Db } from '../database/connect.ts';
 import { type CardRow, cardColumns, toCard } from '../papers/cards.ts';
 import { findArxivId } from '../papers/identifiers.ts';
-import { textHeadline, titleHeadline, toSegments } from './highlight.ts';
+import { highlighter, marksOf } from './highlight.ts';
 import type { Loose } from './loose.ts';
 import { type ParsedQuery, wantedWords } from './query.ts';
 import type { SearchHit, SearchQuery } from './search.ts';
@@ -42,16 +42,14 @@ export async function ranked(db: Db, ranking: Ranking): Promise<Page<SearchHit> 
   const after = readCursor(cursor, [0, '']);
   // Written out wherever it is used: the planner then knows how rare its words are, and walks by date or by word.
   const tsquery = toTsQuery(parsed, alternatives);
-  const marked = loose?.any ?? tsquery;
+  const marks = marksOf(parsed, alternatives);
   const words = wantedWords(parsed).map((word) => alternatives.get(word)?.[0] ?? word);
   const exact = findArxivId(text)?.id ?? '';
   const { sort = 'relevance' } = query;
   const order =
     sort === 'date' ? sql`published_at` : sql`ts_rank('{0.1, 0.25, 0.5, 1.0}', search, ${tsquery})`;
   // A subject's words, all of them, are its name: then its papers are meant, whatever else speaks of it.
-  const { rows } = await sql<
-    CardRow & { score: number; strict: number; titleHits: string; textHits: string }
-  >`
+  const { rows } = await sql<CardRow & { score: number; strict: number; lexemes: string[] }>`
     with strict as (
       select id, row_number() over (order by ${order} desc, published_at desc, id desc) as place
         from (${candidates(tsquery, sql`search @@ ${tsquery} and ${filters}`)}) candidates
@@ -90,16 +88,20 @@ export async function ranked(db: Db, ranking: Ranking): Promise<Page<SearchHit> 
     )
     select ${sql.join(cardColumns.map((column) => sql.ref(column)))}, page.score,
            (select count(*)::int from strict) as strict,
-           ${titleHeadline(marked)} as title_hits, ${textHeadline(marked)} as text_hits
+           tsvector_to_array(to_tsvector('paper_words', ${marks.words.join(' ')})) as lexemes
       from page join papers on papers.id = page.id
      order by page.score desc, page.id desc`.execute(db);
+  const highlight = highlighter(marks, rows[0]?.lexemes ?? []);
   const page = toPage(
     rows,
     limit,
     ({ score, id }) => [score, id],
-    ({ titleHits, textHits, score: _, strict: __, ...row }): SearchHit => ({
+    ({ score: _, strict: __, lexemes: ___, ...row }): SearchHit => ({
       ...toCard(row),
-      highlights: { title: toSegments(titleHits), text: toSegments(textHits) },
+      highlights: {
+        title: highlight.whole(row.title),
+        text: highlight.passage(row.abstract ?? row.summary ?? ''),
+      },
     }),
   );
   return { ...page, strict: rows[0]?.strict ?? 0 };
@@ -111,7 +113,7 @@ const nothing = sql`select null::text as id, 0::bigint as place where false`;
 function candidates(titleWords: TsQuery, condition: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     (select id, search, published_at from papers
-      where to_tsvector('paper_words', title) @@ ${titleWords} and ${condition}
+      where title_words @@ ${titleWords} and ${condition}
       order by published_at desc limit ${sql.lit(mostCandidates)})
     union
     (select id, search, published_at from papers

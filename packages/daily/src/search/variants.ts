@@ -84,7 +84,7 @@ const spellings: readonly (readonly [RegExp, string])[] = [
   [/iz(ation|ations|e|es|ed|ing|er|ers)$/, 'is$1'],
   [/(?<=..)our(?=$|s$|ed$|al$|ing$|ful$|hood)/, 'or'],
   [/(?<=(?:col|behavi|neighb|flav|fav|hum|lab|vap|harb|od))or(?=$|s$|ed$|al$|ing$|ful$|hood)/, 'our'],
-  [/(?<=[aeiou])ll(?=(ed|ing|er|ers)$)/, 'l'],
+  [/(?<=[aeiou])ll(?=(ed|ing)$)/, 'l'],
   [/tre$/, 'ter'],
 ];
 

@@ -24,6 +24,9 @@ export const toForm = ({ text, from, to, category, works, hasCode, sort }: Searc
   ...{ works: works ?? false, code: hasCode ?? false, sort: sort ?? 'relevance' },
 });
 
+/** What fits into a look; a longer answer to every letter that is typed would only come later. */
+const shownAtOnce = 20;
+
 /** A search of the page's. Its last word is perhaps not typed to its end, and found all the same. */
 export async function searchView(params: URLSearchParams): Promise<SearchView> {
   const { database, meaning } = services();
@@ -31,6 +34,7 @@ export async function searchView(params: URLSearchParams): Promise<SearchView> {
   const cursor = params.get('cursor') ?? undefined;
   const result = await search(database, toQuery(form), {
     cursor,
+    limit: shownAtOnce,
     isTyping: true,
     embedder: meaning.embedder,
   });

@@ -1,11 +1,14 @@
 import { type Daily, openDaily } from '@working-papers/daily/daily';
 import type { EmbedderState } from '@working-papers/daily/search/embedder';
 import { readSettings } from '@working-papers/daily/settings';
+import { type KeptPages, keepPages } from './kept-pages.ts';
 
 /** What all requests share. */
 export interface Services extends Daily {
   /** Search by meaning, or why there is none: it loads while the page is being served already. */
   readonly meaning: EmbedderState;
+  /** For those who are not signed in. */
+  readonly pages: KeptPages;
 }
 
 /* On the process and not in the module, which Vite loads anew at every change while developing. */
@@ -19,12 +22,19 @@ const shared = globalThis as { [place]?: Services | undefined };
 export async function openServices(environment: NodeJS.ProcessEnv): Promise<void> {
   if (shared[place]) return;
   const daily = await openDaily(readSettings(environment));
-  shared[place] = { ...daily, meaning: { why: 'search by meaning is being loaded' } };
+  const pages = keepPages();
+  const watch = daily.database.watchChanges({ onChange: pages.forget, onWatching: pages.setWatching });
+  const close = async () => {
+    await watch.close();
+    await daily.close();
+  };
+  shared[place] = { ...daily, close, pages, meaning: { why: 'search by meaning is being loaded' } };
   daily.embedder().then((meaning) => {
     if (!meaning.embedder && daily.settings.embeddings !== 'off') {
       console.log(`By words alone: ${meaning.why}`);
     }
     if (shared[place]) shared[place] = { ...shared[place], meaning };
+    pages.forget();
   });
 }
 
