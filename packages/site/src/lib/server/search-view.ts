@@ -2,7 +2,7 @@ import { type SearchQuery, search } from '@working-papers/daily/search/search';
 import type { Pieces, SearchView } from '#lib/papers.ts';
 import { readForm, type SearchForm, writeForm } from '#lib/search-form.ts';
 import { resolve } from '$app/paths';
-import { toListed } from './listing.ts';
+import { toListed, withVotes } from './listing.ts';
 import { services } from './services.ts';
 import { passage, toPieces } from './tex.ts';
 
@@ -28,7 +28,7 @@ export const toForm = ({ text, from, to, category, works, hasCode, sort }: Searc
 const shownAtOnce = 20;
 
 /** A search of the page's. Its last word is perhaps not typed to its end, and found all the same. */
-export async function searchView(params: URLSearchParams): Promise<SearchView> {
+export async function searchView(params: URLSearchParams, { reader }: App.Locals): Promise<SearchView> {
   const { database, meaning } = services();
   const form = readForm(params);
   const cursor = params.get('cursor') ?? undefined;
@@ -42,13 +42,16 @@ export async function searchView(params: URLSearchParams): Promise<SearchView> {
   const here = `${resolve('/search')}${query}`;
   const hasWords = form.q.trim() !== '';
   return {
-    papers: result.items.map(({ highlights, ...card }) => {
-      const found: { title: Pieces; excerpt: Pieces } = {
-        title: toPieces(highlights.title),
-        excerpt: toPieces(passage(card.abstract ?? card.summary ?? '', highlights.text)),
-      };
-      return toListed(card, hasWords ? found : undefined);
-    }),
+    papers: await withVotes(
+      reader,
+      result.items.map(({ highlights, ...card }) => {
+        const found: { title: Pieces; excerpt: Pieces } = {
+          title: toPieces(highlights.title),
+          excerpt: toPieces(passage(card.abstract ?? card.summary ?? '', highlights.text)),
+        };
+        return toListed(card, hasWords ? found : undefined);
+      }),
+    ),
     ...(result.next !== undefined && {
       more: `${here}${query === '' ? '?' : '&'}cursor=${result.next}`,
     }),
