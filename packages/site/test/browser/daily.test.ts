@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { availableParallelism, loadavg } from 'node:os';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
@@ -163,6 +164,8 @@ test('the first load of an edition is at most 60 KB of JavaScript', async (t) =>
 });
 
 test('the largest paint of the edition is there within a second, on the quickest of three visits', async (t) => {
+  // Beside other work it would measure that.
+  if (loadavg()[0]! > availableParallelism()) return t.skip('the machine is busy');
   const times: number[] = [];
   for (let visit = 0; visit < 3; visit++) {
     const { page } = await open(t, browser, `${site.origin}/date/2026-09-10`);
