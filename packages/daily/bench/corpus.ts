@@ -41,14 +41,15 @@ function rareWord(next: () => number): string {
   return Array.from({ length: 3 }, () => syllables[Math.floor(next() * syllables.length)]).join('');
 }
 
-const newest = '2026-08-31';
+/** The day of the newest paper. */
+export const newestDay = '2026-08-31';
 
 /** `index` 0 is the newest; fifty a day. */
 export function paper(index: number): PaperRecord {
   const next = random(index + 1);
   const pick = <T>(items: readonly T[]) => items[Math.floor(next() * items.length)]!;
   const phrase = () => `${zipf(subjects, next)} ${zipf(things, next)}`;
-  const date = addDays(newest, -Math.floor(index / 50));
+  const date = addDays(newestDay, -Math.floor(index / 50));
   const sentence = () =>
     `We ${pick(['study', 'propose', 'measure', 'revisit', 'train'])} ${phrase()} ${pick(joins)} ${zipf(subjects, next)} ${phrase()} ${pick(joins)} ${phrase()} and ${rareWord(next)}.`;
   const title = `${phrase()} ${pick(joins)} ${zipf(subjects, next)} ${phrase()}${next() < 0.5 ? `: ${rareWord(next)}` : ''}`;

@@ -1,4 +1,6 @@
 import { UserError } from '@working-papers/paper';
+import type { IsoDate } from './database/schema.ts';
+import { isIsoDate } from './dates.ts';
 
 /**
  * Where the next page of a list begins: the sort keys of its last row. Lists are cut by keys and never by counting,
@@ -42,6 +44,12 @@ export function cursorMoment(text: string): Date {
   const moment = new Date(text);
   if (Number.isNaN(moment.getTime())) throw new UserError('cursor: expected one that a list has given');
   return moment;
+}
+
+/** A key that is a day. Throws a `UserError` where it is none. */
+export function cursorDay(text: string): IsoDate {
+  if (!isIsoDate(text)) throw new UserError('cursor: expected one that a list has given');
+  return text;
 }
 
 /** Cuts one row more than asked for into a page. */

@@ -5,9 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openDatabase, sharedSecret } from '@working-papers/daily/database/connect';
 import { lockFolder } from '@working-papers/daily/database/folder-lock';
 import { migrate } from '@working-papers/daily/database/migrations';
+import { storeDay, storePapers } from '@working-papers/daily/papers/records';
 import { sql } from 'kysely';
 import { onEachDatabase } from './databases.ts';
 
@@ -21,6 +23,41 @@ onEachDatabase('database', (backend) => {
     const { rightNow, ...rest } = rows[0]!;
     assert.deepEqual(rest, { date: '2026-09-10', howMany: 1, two: ['a', 'b'], kept: { inner_key: 1 } });
     assert.ok(rightNow instanceof Date);
+  });
+
+  test('who keeps pages hears of changes when they are there for all to see, and of nothing else', async () => {
+    const { db, watchChanges } = await backend.open();
+    let changes = 0;
+    const watching = Promise.withResolvers<void>();
+    const states: boolean[] = [];
+    const watch = watchChanges({
+      onChange: () => changes++,
+      onWatching(isWatching) {
+        states.push(isWatching);
+        if (isWatching) watching.resolve();
+      },
+    });
+    await watching.promise;
+    /** Notices arrive a moment after what they tell of. */
+    const heard = async () => {
+      await sleep(200);
+      return changes;
+    };
+    const record = { id: '2601.00001', title: 'One', authors: ['Ada'], publishedAt: new Date() };
+    await db.transaction().execute(async (transaction) => {
+      await storePapers(transaction, [record], 'hf');
+      await storeDay(transaction, '2026-01-01', 'hf', [{ paperId: record.id }]);
+      if (backend.kind === 'postgres') assert.equal(await heard(), 0, 'not before the end');
+    });
+    assert.equal(await heard(), 1, 'once a transaction');
+    await db.updateTable('papers').set({ askedArxivAt: new Date() }).execute();
+    await db.insertInto('users').values({ email: 'ada@example.org' }).execute();
+    assert.equal(await heard(), 1);
+    const { id: userId } = await db.selectFrom('users').select('id').executeTakeFirstOrThrow();
+    await db.insertInto('votes').values({ userId, paperId: record.id }).execute();
+    assert.equal(await heard(), 2);
+    await watch.close();
+    assert.deepEqual(states, [true, false]);
   });
 
   test('migrations run once, and a database of a newer version is refused', async () => {

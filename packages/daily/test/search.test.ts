@@ -6,10 +6,12 @@ import { type PaperRecord, storePapers } from '@working-papers/daily/papers/reco
 import { relatedPapers } from '@working-papers/daily/papers/related';
 import { type Embedder, loadEmbedder } from '@working-papers/daily/search/embedder';
 import { embedPapers } from '@working-papers/daily/search/embeddings';
+import { stemOf } from '@working-papers/daily/search/highlight';
 import { type SearchQuery, search } from '@working-papers/daily/search/search';
 import { seedEditions } from '@working-papers/daily/seed';
 import { edition20260910, editions } from '@working-papers/edition';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { onEachDatabase } from './databases.ts';
 
 const others: readonly PaperRecord[] = [
@@ -121,6 +123,40 @@ onEachDatabase('search', (backend) => {
     assert.equal((await search(database, { text: 'diffusion' })).corrected, undefined);
   });
 
+  test('two letters that changed places are one error, even in a short word', async () => {
+    const { corrected, items } = await search(database, { text: 'forecasting rian' });
+    assert.equal(corrected, 'forecasting rain');
+    assert.equal(items[0]?.id, '2601.00003');
+  });
+
+  test('abbreviations, spellings and hyphens find each other', async () => {
+    assert.equal((await ids({ text: 'llms' }))[0], '2502.17421', 'language models, a keyword');
+    assert.equal((await ids({ text: 'ASR' }))[0], '2304.07611');
+    assert.ok((await ids({ text: 'colourization' })).includes('2504.06895'));
+    assert.deepEqual(await ids({ text: 'multiobject tracking' }), ['2308.06635']);
+    assert.deepEqual(await ids({ text: 'constructor toString' }), []);
+  });
+
+  test('papers with most of the words follow those with all, and it is said where there is none of these', async () => {
+    const some = await search(database, { text: 'forecasting rain with telescopes' });
+    assert.equal(some.isLoose, true);
+    assert.equal(some.items[0]?.id, '2601.00003', 'both in its title');
+    assert.deepEqual(
+      some.items[0].highlights.title.filter(({ isHit }) => isHit).map(({ text }) => text),
+      ['Forecasting', 'rain'],
+    );
+    const all = await search(database, { text: 'forecast rain weather' });
+    assert.equal(all.isLoose, false);
+    assert.deepEqual(
+      all.items.map(({ id }) => id),
+      ['2601.00002', '2601.00003'],
+    );
+    // What must hold holds; a list by date stays with papers that have all words.
+    assert.deepEqual(await ids({ text: 'forecasting telescopes -comparison' }), ['2601.00002']);
+    assert.deepEqual(await ids({ text: '"forecast rain" telescopes' }), ['2601.00003', '2601.00002']);
+    assert.deepEqual(await ids({ text: 'forecasting rain telescopes', sort: 'date' }), []);
+  });
+
   test('a word that is still being typed is completed', async () => {
     const { items } = await search(database, { text: 'grace hopp' }, { isTyping: true });
     assert.deepEqual(
@@ -149,6 +185,13 @@ onEachDatabase('search', (backend) => {
       ['comparison', 'transformers'],
     );
     assert.match(highlights.text.map(({ text }) => text).join(''), /models & <b>transformers/);
+  });
+
+  test('stems are those of the database', async () => {
+    const { rows } = await sql<{ word: string; lexeme: string }>`
+      select word, lexeme from words where lexeme is not null and word ~ '^[a-z]+$'`.execute(database.db);
+    assert.ok(rows.length > 150);
+    for (const { word, lexeme } of rows) assert.equal(stemOf(word), lexeme, word);
   });
 
   test('every page once, none twice', async () => {

@@ -67,6 +67,7 @@ test('every answer fits the document that the page serves', async () => {
     ['/api/v1/papers/2609.10004', '/api/v1/papers/{id}'],
     ['/api/v1/papers/math/0309136', '/api/v1/papers/{id}'],
     ['/api/v1/papers/jei-dnn', '/api/v1/papers/{id}'],
+    ['/api/v1/editions?limit=2'],
     ['/api/v1/editions/latest', '/api/v1/editions/{name}'],
     ['/api/v1/editions/2026-09-10', '/api/v1/editions/{name}'],
     ['/api/v1/editions/2026-W37?limit=100', '/api/v1/editions/{name}'],
@@ -136,6 +137,31 @@ test('a list is walked by its cursors, each paper once and in one order', async 
     ids,
     samplePapers.map(({ id }) => id),
   );
+});
+
+test('the days with papers, newest first, our own edition among them, each once', async () => {
+  const { get } = await document();
+  interface Days {
+    readonly editions: readonly {
+      date: string;
+      url: string;
+      papers: number;
+      own: { number: number } | null;
+    }[];
+    readonly next: string | null;
+  }
+  const days: Days['editions'][number][] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { body }: { body: Days } = await get<Days>(`/api/v1/editions?limit=2&cursor=${cursor}`);
+    days.push(...body.editions);
+    cursor = body.next;
+  }
+  const dates = days.map(({ date }) => date);
+  assert.deepEqual(dates, [...new Set(dates)].toSorted().reverse());
+  const own = days.find(({ date }) => date === '2026-09-10');
+  assert.deepEqual([own?.own?.number, own?.papers, own?.url], [1, 14, `${page.origin}/date/2026-09-10`]);
+  assert.ok(days.every(({ papers }) => papers > 0));
+  assert.equal(days.find(({ date }) => date === '2026-09-09')?.own, null);
 });
 
 test('a client of Hugging Face’s finds what it looks for', async () => {

@@ -21,7 +21,7 @@ export type ArchivedTable = (typeof archivedTables)[number];
 
 /** Columns that the database makes itself: counts by triggers, the search index's text, running numbers. */
 export const madeColumns: Readonly<Partial<Record<ArchivedTable, readonly string[]>>> = {
-  papers: ['search', 'votes'],
+  papers: ['search', 'title_words', 'votes'],
   editions: ['papers'],
   ingest_log: ['id'],
 };

@@ -8,6 +8,7 @@ import { CamelCasePlugin, Kysely, PGliteDialect, PostgresDialect, sql } from 'ky
 import { Pool } from 'pg';
 import { fromPglite, type Db as JobsDb } from 'pg-boss';
 import { watchPool } from '../metrics.ts';
+import { type ChangeWatch, type ChangeWatcher, watchEmbedded, watchServer } from './changes.ts';
 import { lockFolder } from './folder-lock.ts';
 import { migrate, prepareVectors } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -21,6 +22,8 @@ export interface Database {
   readonly hasVectors: boolean;
   /** The same connections, as pg-boss wants them. */
   readonly jobs: JobsDb;
+  /** Tells when papers, editions or votes have changed, whichever process did it. */
+  watchChanges(watcher: ChangeWatcher): ChangeWatch;
   close(): Promise<void>;
 }
 
@@ -71,6 +74,7 @@ async function openEmbedded({ folder, image }: DatabaseOptions): Promise<Connect
       db,
       kind: 'pglite',
       jobs: fromPglite(pglite),
+      watchChanges: (watcher) => watchEmbedded(pglite, watcher),
       async close() {
         if (!pglite.closed) await pglite.close();
         release();
@@ -119,6 +123,7 @@ async function openServer({ url, pool: max = 10 }: DatabaseOptions): Promise<Con
         return { rows: [results].flat().flatMap((result) => result.rows) };
       },
     },
+    watchChanges: (watcher) => watchServer(url!, watcher),
     async close() {
       forget();
       if (!pool.ended) await pool.end();

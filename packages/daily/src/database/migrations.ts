@@ -7,9 +7,15 @@ import { UserError } from '@working-papers/paper';
 import { CompiledQuery, type Kysely, sql } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import { first } from './migrations/0001-first.ts';
+import { tellChanges } from './migrations/0002-tell-changes.ts';
+import { titleWords } from './migrations/0003-title-words.ts';
 
 const provider: MigrationProvider = {
-  getMigrations: async () => ({ '0001-first': statements(first) }),
+  getMigrations: async () => ({
+    '0001-first': statements(first),
+    '0002-tell-changes': statements(tellChanges),
+    '0003-title-words': statements(titleWords),
+  }),
 };
 
 function statements(list: readonly string[]): Migration {

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Db } from '../database/connect.ts';
 import type { PaperLink, Tables } from '../database/schema.ts';
 import { parseArxivId } from './identifiers.ts';
@@ -93,23 +93,29 @@ export interface PaperDetails extends PaperCard {
   readonly dates: readonly string[];
 }
 
+const detailColumns = ['updatedAt', 'links', 'doi', 'journal', 'comment', 'mismatch', 'subject'] as const;
+
 /** One paper by its identifier without version, or undefined. */
 export async function findPaper(db: Db, id: string): Promise<PaperDetails | undefined> {
   if (!parseArxivId(id)) return undefined;
-  const row = await db.selectFrom('papers').selectAll().where('id', '=', id).executeTakeFirst();
+  const row = await db
+    .selectFrom('papers')
+    .select([...cardColumns, ...detailColumns])
+    .select((eb) =>
+      sql<string[]>`array(${eb
+        .selectFrom('editionPapers')
+        .select(sql<string>`date::text`.as('date'))
+        .whereRef('paperId', '=', 'papers.id')
+        .orderBy('editionPapers.date', 'desc')
+        .limit(20)})`.as('dates'),
+    )
+    .where('id', '=', id)
+    .executeTakeFirst();
   if (!row) return undefined;
-  const days = await db
-    .selectFrom('editionPapers')
-    .select('date')
-    .where('paperId', '=', id)
-    .orderBy('date', 'desc')
-    .limit(20)
-    .execute();
-  const { updatedAt, links, doi, journal, comment, mismatch, subject } = row;
+  const { updatedAt, links, doi, journal, comment, mismatch, subject, dates } = row;
   return {
     ...toCard(row),
-    ...{ updatedAt, links, doi, journal, comment, mismatch, subject },
-    dates: days.map(({ date }) => date),
+    ...{ updatedAt, links, doi, journal, comment, mismatch, subject, dates },
   };
 }
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { checkLimit, type Page, readCursor, toPage } from '../cursor.ts';
+import { checkLimit, cursorDay, type Page, readCursor, toPage } from '../cursor.ts';
 import type { Db } from '../database/connect.ts';
 import type { IsoDate } from '../database/schema.ts';
 import { type Period, type PeriodKind, periodOf } from '../dates.ts';
@@ -33,6 +33,42 @@ export async function latestDate(db: Db, today: IsoDate): Promise<IsoDate | unde
     .limit(1)
     .executeTakeFirst();
   return row?.date;
+}
+
+export interface EditionDay {
+  readonly date: IsoDate;
+  readonly papers: number;
+  /** Of our own editions. */
+  readonly own: { readonly number: number; readonly subject: string; readonly question: string } | null;
+}
+
+/** Days with papers, newest first, none after `today`. */
+export async function editionDays(
+  db: Db,
+  today: IsoDate,
+  { limit: asked, cursor }: EditionOptions = {},
+): Promise<Page<EditionDay>> {
+  const limit = checkLimit(asked);
+  const keys = readCursor(cursor, ['']);
+  const before = keys && cursorDay(keys[0]);
+  const rows = await db
+    .selectFrom('editions')
+    .select(['date', 'papers', 'number', 'subject', 'question'])
+    .where('papers', '>', 0)
+    .where('date', '<=', today)
+    .$if(before !== undefined, (query) => query.where('date', '<', before!))
+    .orderBy('date', 'desc')
+    .limit(limit + 1)
+    .execute();
+  return toPage(
+    rows,
+    limit,
+    ({ date }) => [date],
+    ({ date, papers, number, subject, question }) => ({
+      ...{ date, papers },
+      own: number !== null && subject !== null && question !== null ? { number, subject, question } : null,
+    }),
+  );
 }
 
 /**

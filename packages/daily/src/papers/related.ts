@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
-import { findCards, type PaperCard } from './cards.ts';
+import { type CardRow, cardColumns, findCards, type PaperCard, toCard } from './cards.ts';
 
 /** Documents that are ranked at most: more would cost time and change nothing on a list of ten. */
 const mostCandidates = 600;
@@ -14,8 +14,7 @@ export async function relatedPapers(
   limit = 8,
 ): Promise<readonly PaperCard[]> {
   const near = hasVectors ? await byMeaning(db, id, limit) : [];
-  const ids = near.length > 0 ? near : await byWords(db, id, limit);
-  return findCards(db, ids);
+  return near.length > 0 ? findCards(db, near) : byWords(db, id, limit);
 }
 
 async function byMeaning(db: Database['db'], id: string, limit: number): Promise<readonly string[]> {
@@ -29,7 +28,7 @@ async function byMeaning(db: Database['db'], id: string, limit: number): Promise
   return rows.map((row) => row.id);
 }
 
-async function byWords(db: Database['db'], id: string, limit: number): Promise<readonly string[]> {
+async function byWords(db: Database['db'], id: string, limit: number): Promise<readonly PaperCard[]> {
   const { rows: lexemes } = await sql<{ lexeme: string }>`
     with own as (
       select distinct unnest(tsvector_to_array(ts_filter(search, '{a,c}'))) as lexeme from papers where id = ${id}
@@ -48,13 +47,17 @@ async function byWords(db: Database['db'], id: string, limit: number): Promise<r
   const query = lexemes
     .map(({ lexeme }) => `'${lexeme.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`)
     .join(' | ');
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<CardRow>`
     with found as materialized (
       select id, search from papers
        where search @@ ${query}::tsquery and id <> ${id} and not withdrawn
        order by published_at desc limit ${sql.lit(mostCandidates)}
+    ), nearest as (
+      select id, ts_rank('{0.1, 0.1, 0.5, 1.0}', search, ${query}::tsquery) as nearness from found
+       order by nearness desc, id desc limit ${limit}
     )
-    select id from found order by ts_rank('{0.1, 0.1, 0.5, 1.0}', search, ${query}::tsquery) desc, id desc
-    limit ${limit}`.execute(db);
-  return rows.map((row) => row.id);
+    select ${sql.join(cardColumns.map((column) => sql.ref(column)))}
+      from nearest join papers on papers.id = nearest.id
+     order by nearest.nearness desc, nearest.id desc`.execute(db);
+  return rows.map(toCard);
 }

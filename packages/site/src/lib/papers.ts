@@ -32,11 +32,16 @@ export interface ListedPaper {
   /** ISO 8601, a day or a month. */
   readonly published: string;
   readonly upvotes: number;
+  /** Whether the reader has voted for it; undefined for who is not signed in. */
+  readonly voted?: boolean | undefined;
   readonly codeUrl: string | null;
   readonly codeStars: number | null;
   readonly withdrawn: boolean;
   readonly work: { readonly name: string; readonly state: 'works' | 'not yet' } | null;
 }
+
+/** Of a paper of our own edition, whose facts are not in the database. */
+export type Votes = Pick<ListedPaper, 'upvotes' | 'voted'>;
 
 /** What a reader has done with a paper. */
 export interface Marks {
@@ -67,6 +72,8 @@ export interface SearchView {
   readonly first?: string;
   /** What was searched for, where the words that were typed stand in no paper. */
   readonly corrected?: string;
+  /** No paper has all of the words. */
+  readonly isLoose: boolean;
   /** There is no search by meaning here, or not yet. */
   readonly byWordsAlone: boolean;
 }

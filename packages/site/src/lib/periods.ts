@@ -1,6 +1,6 @@
 import type { Edition } from '@working-papers/edition';
 import type { PeriodKind } from '#lib/dates.ts';
-import type { ListedPaper } from '#lib/papers.ts';
+import type { ListedPaper, Votes } from '#lib/papers.ts';
 import { resolve } from '$app/paths';
 
 /** Where a day, a week or a month has its page. */
@@ -20,8 +20,9 @@ export interface PeriodView {
   readonly to: string;
   readonly total: number;
   readonly papers: readonly ListedPaper[];
-  /** Our own edition of the day, on the first page. */
+  /** Our own edition of the day, on the first page, and the votes of its papers by their words. */
   readonly edition?: Edition;
+  readonly votes?: Readonly<Record<string, Votes>>;
   readonly more?: string;
   readonly first?: string;
   readonly previous?: string;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { simpleParser } from 'mailparser';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
+import { sampleDay } from '../sample.ts';
 import { type ServedPage, servePage } from '../serve.ts';
 import { violationsOf } from './axe.ts';
 import { launchBrowser, open } from './browser.ts';
@@ -64,6 +65,24 @@ test('signs in by mail, votes, keeps, tags and saves a search, all without JavaS
   signedIn = await page.context().storageState();
 });
 
+test('a vote in a list is shown at once and stays, without leaving the list', async (t) => {
+  const list = `${site.origin}/date/${sampleDay}`;
+  const { page, faults } = await open(t, browser, list, { storageState: signedIn! });
+  const entry = page.getByRole('article').nth(5);
+  const number = async () => Number.parseInt(await entry.getByRole('button').innerText(), 10);
+  const before = await number();
+  await page.evaluate(() => scrollTo(0, 700));
+  const counted = page.waitForResponse((response) => response.request().method() === 'POST');
+  await entry.getByRole('button', { name: 'vote' }).click();
+  await counted;
+  assert.equal(await number(), before + 1);
+  assert.equal(await entry.getByRole('button').getAttribute('aria-pressed'), 'true');
+  assert.ok((await page.evaluate(() => scrollY)) > 0, 'where one was');
+  await page.reload();
+  assert.equal(await number(), before + 1);
+  assert.deepEqual(faults, []);
+});
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`forms fit at every width and axe finds nothing wrong in the ${colorScheme} theme`, async (t) => {
     for (const path of ['/login', '/login?token=x', '/subscribe', '/subscribe/confirm?token=x']) {
@@ -72,7 +91,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
       assert.deepEqual(await overflowOf(page), { scroll: 0, wide: [] }, path);
       assert.deepEqual(await violationsOf(page), [], path);
     }
-    for (const path of ['/library', '/account', '/submit', '/papers/2609.10004', '/search?q=attention']) {
+    for (const path of [
+      `/date/${sampleDay}`,
+      '/library',
+      '/account',
+      '/submit',
+      '/papers/2609.10004',
+      '/search?q=attention',
+    ]) {
       for (const width of [360, 1600]) {
         const viewport = { width, height: 800 };
         const options = { colorScheme, bypassCSP: true, storageState: signedIn!, viewport };

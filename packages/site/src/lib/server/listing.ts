@@ -1,5 +1,7 @@
-import type { PaperCard } from '@working-papers/daily/papers/cards';
+import type { Reader } from '@working-papers/daily/accounts/sessions';
+import { type PaperCard, readerMarks } from '@working-papers/daily/papers/cards';
 import type { ListedPaper, Pieces } from '#lib/papers.ts';
+import { services } from './services.ts';
 import { firstSentences, plain, toPieces } from './tex.ts';
 
 /** How a list shows a paper; a search brings its own title and passage, with the hits marked. */
@@ -16,6 +18,17 @@ export function toListed(card: PaperCard, found?: { title: Pieces; excerpt: Piec
     work: work && { name: work.name, state: work.state },
     ...{ categories, upvotes, codeUrl: webAddress(codeUrl), codeStars, withdrawn },
   };
+}
+
+/** With what the reader has voted for. */
+export async function withVotes(
+  reader: Reader | undefined,
+  papers: readonly ListedPaper[],
+): Promise<readonly ListedPaper[]> {
+  if (!reader) return papers;
+  const ids = papers.map(({ id }) => id);
+  const marks = await readerMarks(services().database.db, reader.id, ids);
+  return papers.map((paper) => ({ ...paper, voted: marks[paper.id]?.voted ?? false }));
 }
 
 /** What follows `/papers/`. A paper of our editions has one address, its word. */

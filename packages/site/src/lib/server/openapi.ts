@@ -82,6 +82,15 @@ const schemas = {
   Paper: object(paper),
   PaperDetails: object({ ...paper, ...details }),
   PaperList: object({ papers, next }),
+  EditionList: object({
+    editions: listOf(
+      object({
+        ...{ date: day, url: text, papers: count },
+        own: orNull(object({ number: count, subject: text, question: text })),
+      }),
+    ),
+    next,
+  }),
   Edition: object({
     kind: { enum: ['day', 'week', 'month'] },
     name: text,
@@ -97,6 +106,7 @@ const schemas = {
   Trending: object({ window: { enum: [1, 7, 30] }, formula: text, papers, next }),
   SearchResult: object({
     corrected: { ...orNull(text), description: 'what was searched for instead of words that stand nowhere' },
+    isLoose: { ...yes, description: 'no paper has all of the words; these have most of them' },
     byMeaning: yes,
     papers: listOf(object({ ...paper, highlights })),
     next,
@@ -169,6 +179,7 @@ export function openApi(baseUrl: string) {
       '/api/v1/papers/{id}': get('One paper', 'PaperDetails', [
         inPath('id', 'an arXiv identifier in any form, or the word of a paper of our editions'),
       ]),
+      '/api/v1/editions': get('The days with papers, newest first', 'EditionList', [limit, cursor]),
       '/api/v1/editions/{name}': get('The papers of a day, a week or a month', 'Edition', [
         inPath('name', '2026-09-10, 2026-W37, 2026-09, or latest'),
         limit,

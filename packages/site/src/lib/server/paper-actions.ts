@@ -5,7 +5,7 @@ import { type LimitName, takeFrom } from '@working-papers/daily/accounts/limits'
 import type { Db } from '@working-papers/daily/database/connect';
 import { resolve } from '$app/paths';
 import { askedPaper } from './asked-paper.ts';
-import { formAction } from './forms.ts';
+import { field, formAction } from './forms.ts';
 import { addressOf } from './listing.ts';
 import { services } from './services.ts';
 import { signedIn } from './session.ts';
@@ -14,7 +14,7 @@ type Act = (db: Db, readerId: string, paperId: string) => Promise<unknown>;
 
 /** What a reader does with the paper of the page, which is shown again afterwards. */
 function action(limit: LimitName, act: Act) {
-  return formAction(async (event: RequestEvent) => {
+  return formAction(async (event: RequestEvent, form) => {
     const reader = signedIn(event);
     const { db } = services().database;
     const { id } = event.params;
@@ -22,8 +22,18 @@ function action(limit: LimitName, act: Act) {
     const paper = await askedPaper(id);
     await takeFrom(db, limit, reader.id);
     await act(db, reader.id, paper.id);
-    redirect(303, resolve('/papers/[...id]', { id: addressOf(paper) }));
+    const own = resolve('/papers/[...id]', { id: addressOf(paper) });
+    redirect(303, backTo(field(form, 'to'), event.url) ?? own);
   });
+}
+
+/** Where a list wants its reader back: an address of this page and of no other. */
+function backTo(wanted: string, { origin }: URL): string | undefined {
+  if (!wanted.startsWith('/') || !URL.canParse(wanted, origin)) return undefined;
+  const url = new URL(wanted, origin);
+  // A path of two slashes would be read as another site's.
+  if (url.origin !== origin || url.pathname.startsWith('//')) return undefined;
+  return url.pathname + url.search + url.hash;
 }
 
 export const paperActions = {

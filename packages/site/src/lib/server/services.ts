@@ -3,12 +3,15 @@ import { createLog, type Log } from '@working-papers/daily/log';
 import { type MetricsServer, serveMetrics } from '@working-papers/daily/metrics';
 import type { EmbedderState } from '@working-papers/daily/search/embedder';
 import { readSettings } from '@working-papers/daily/settings';
+import { type KeptPages, keepPages } from './kept-pages.ts';
 
 /** What all requests share. */
 export interface Services extends Daily {
   readonly log: Log;
   /** Search by meaning, or why there is none: it loads while the page is being served already. */
   readonly meaning: EmbedderState;
+  /** For those who are not signed in. */
+  readonly pages: KeptPages;
 }
 
 /* On the process and not in the module, which Vite loads anew at every change while developing. */
@@ -32,16 +35,21 @@ export async function openServices(environment: NodeJS.ProcessEnv): Promise<void
     throw error;
   }
   if (metrics) log.info('metrics are served', { address: metrics.address });
+  const pages = keepPages();
+  const watch = daily.database.watchChanges({ onChange: pages.forget, onWatching: pages.setWatching });
   const close = async () => {
     await metrics?.close();
+    await watch.close();
     await daily.close();
   };
-  shared[place] = { ...daily, log, close, meaning: { why: 'search by meaning is being loaded' } };
+  const meaning = { why: 'search by meaning is being loaded' };
+  shared[place] = { ...daily, log, close, pages, meaning };
   daily.embedder().then((meaning) => {
     if (!meaning.embedder && settings.embeddings !== 'off') {
       log.info('search is by words alone', { reason: meaning.why });
     }
     if (shared[place]) shared[place] = { ...shared[place], meaning };
+    pages.forget();
   });
 }
 

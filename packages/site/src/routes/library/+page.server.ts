@@ -10,7 +10,7 @@ import {
 } from '@working-papers/daily/accounts/saved-searches';
 import { readForm, writeForm } from '#lib/search-form.ts';
 import { field, formAction } from '#lib/server/forms.ts';
-import { toListed } from '#lib/server/listing.ts';
+import { toListed, withVotes } from '#lib/server/listing.ts';
 import { toForm, toQuery } from '#lib/server/search-view.ts';
 import { services } from '#lib/server/services.ts';
 import { signedIn } from '#lib/server/session.ts';
@@ -41,7 +41,10 @@ export const load: PageServerLoad = async ({ locals, url }) => {
       ...{ id, name, alert },
       href: `${resolve('/search')}${writeForm(toForm(query))}`,
     })),
-    recommended: recommended.map((card) => toListed(card)),
+    recommended: await withVotes(
+      reader,
+      recommended.map((card) => toListed(card)),
+    ),
     how: recommendationsWords,
   };
 };

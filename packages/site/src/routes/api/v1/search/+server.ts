@@ -21,6 +21,7 @@ export const GET = problem(async ({ url: { searchParams: params } }) => {
   const result = await search(database, query, { ...pageParams(params), embedder: meaning.embedder });
   return answer({
     corrected: result.corrected ?? null,
+    isLoose: result.isLoose,
     byMeaning: result.byMeaning,
     ...toApiPage(result),
     // The hits, as they lie in the title and in the passage.
