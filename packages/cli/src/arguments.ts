@@ -1,5 +1,12 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import type { Command, NumberOption, OptionSpec, OptionSpecs, OptionValues } from '@working-papers/paper';
+import type {
+  Command,
+  NumberListOption,
+  NumberOption,
+  OptionSpec,
+  OptionSpecs,
+  OptionValues,
+} from '@working-papers/paper';
 import { UserError } from '@working-papers/paper';
 import { didYouMean } from './suggest.ts';
 
@@ -39,7 +46,7 @@ export function parseArguments(args: readonly string[], command: Command): Argum
   });
 
   const positionals: string[] = [];
-  const given: Record<string, string | number | boolean> = {};
+  const given: Record<string, Value> = {};
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
@@ -65,10 +72,11 @@ export function parseArguments(args: readonly string[], command: Command): Argum
   };
 }
 
-type Values = Readonly<Record<string, string | number | boolean>>;
+type Value = string | number | boolean | readonly number[];
+type Values = Readonly<Record<string, Value>>;
 
 function withDefaults(specs: OptionSpecs, given: Values): Values {
-  const values: Record<string, string | number | boolean> = {};
+  const values: Record<string, Value> = {};
   for (const [key, spec] of Object.entries(specs)) {
     const value = given[key] ?? spec.default ?? (spec.type === 'boolean' ? false : undefined);
     if (value !== undefined) values[key] = value;
@@ -88,7 +96,7 @@ function readValue(
   text: string | undefined,
   inline: boolean,
   negated: boolean,
-): string | number | boolean {
+): Value {
   if (spec.type === 'boolean') {
     if (text !== undefined) throw new UserError(`${flag} takes no value, not '${text}'`);
     return !negated;
@@ -104,22 +112,33 @@ function readValue(
     }
     return text;
   }
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  const { min = -Infinity, max = Infinity } = spec;
-  const whole = spec.type === 'number' || Number.isSafeInteger(value);
-  if (!Number.isFinite(value) || !whole || value < min || value > max) {
-    throw new UserError(`${flag} must be ${expected(spec)}, not '${text}'`);
-  }
-  return value;
+  const isList = spec.type === 'numbers' || spec.type === 'integers';
+  const values = (isList ? text.split(',') : [text]).map((part) => readNumber(part, spec));
+  if (values.some(Number.isNaN)) throw new UserError(`${flag} must be ${expected(spec)}, not '${text}'`);
+  return isList ? values : values[0]!;
 }
 
-/** "a whole number from 1 to 10", "one of stopgrad, plain". */
+/** NaN for what the option does not take. */
+function readNumber(
+  text: string,
+  { type, min = -Infinity, max = Infinity }: NumberOption | NumberListOption,
+): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  const fits =
+    type === 'integer' || type === 'integers' ? Number.isSafeInteger(value) : Number.isFinite(value);
+  return fits && value >= min && value <= max ? value : Number.NaN;
+}
+
+/** "a whole number from 1 to 10", "numbers of at least 0 with commas between", "one of stopgrad, plain". */
 export function expected(spec: Exclude<OptionSpec, { type: 'boolean' }>): string {
   if (spec.type === 'string') return spec.choices ? `one of ${spec.choices.join(', ')}` : 'a text';
-  return `a ${spec.type === 'integer' ? 'whole ' : ''}number${range(spec)}`;
+  const whole = spec.type === 'integer' || spec.type === 'integers' ? 'whole ' : '';
+  return spec.type === 'number' || spec.type === 'integer'
+    ? `a ${whole}number${range(spec)}`
+    : `${whole}numbers${range(spec)} with commas between`;
 }
 
-function range({ min, max }: NumberOption): string {
+function range({ min, max }: NumberOption | NumberListOption): string {
   if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
   if (min !== undefined) return ` of at least ${min}`;
   return max === undefined ? '' : ` of at most ${max}`;

@@ -11,6 +11,8 @@ const command = {
     learningRate: { type: 'number', description: '', min: 0, max: 1 },
     maxSteps: { type: 'integer', description: '', min: -1000, max: 1000, short: 'n' },
     weighting: { type: 'string', description: '', choices: ['stopgrad', 'released'] },
+    scales: { type: 'numbers', description: '', min: 0 },
+    widths: { type: 'integers', description: '', min: 1, max: 9, default: [2, 1] },
     out: { type: 'string', description: '' },
     resume: { type: 'boolean', description: '' },
     compact: { type: 'boolean', description: '', default: true },
@@ -23,6 +25,8 @@ const given = fc.record(
     learningRate: fc.double({ min: 0, max: 1, noNaN: true }),
     maxSteps: fc.integer({ min: -1000, max: 1000 }),
     weighting: fc.constantFrom('stopgrad', 'released'),
+    scales: fc.array(fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }), { minLength: 1 }),
+    widths: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }),
     out: fc.string(),
     resume: fc.boolean(),
     compact: fc.boolean(),
@@ -46,7 +50,7 @@ test('whatever the options, their order and the way they are written, they are r
         });
         const parsed = parseArguments([...words, '--', ...files], command);
         assert.deepEqual(parsed.positionals, files);
-        const expected = { resume: false, compact: true, ...values };
+        const expected = { resume: false, compact: true, widths: [2, 1], ...values };
         assert.deepEqual({ ...parsed.options }, expected);
       },
     ),
@@ -94,9 +98,22 @@ test('numbers: what is not wholly a number in range is refused, with the range',
   }
 });
 
+test('lists: each number is checked, and none may be missing', () => {
+  const parse = (...words: string[]) => parseArguments(words, command).options;
+  assert.deepEqual(parse('--scales', '0.5, 1e2,3').scales, [0.5, 100, 3]);
+  for (const bad of ['', '1,', '1,,2', '1;2', '1,-2', 'Infinity'])
+    assert.throws(() => parse(`--scales=${bad}`), {
+      message: `--scales must be numbers of at least 0 with commas between, not '${bad}'`,
+    });
+  for (const bad of ['1.5', '3,10', '2,x'])
+    assert.throws(() => parse(`--widths=${bad}`), {
+      message: `--widths must be whole numbers from 1 to 9 with commas between, not '${bad}'`,
+    });
+});
+
 test('the last of several wins, and help wanted is help given', () => {
   const parsed = parseArguments(['--resume', '--no-resume', '-n1', '-n2'], command);
-  assert.deepEqual({ ...parsed.options }, { resume: false, maxSteps: 2, compact: true });
+  assert.deepEqual({ ...parsed.options }, { resume: false, maxSteps: 2, compact: true, widths: [2, 1] });
   const needs = { ...command, positionals: [{ name: 'file', description: '', required: true }] };
   assert.equal(parseArguments(['-h'], needs).globals.help, true);
 });

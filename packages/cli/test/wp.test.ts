@@ -32,7 +32,7 @@ test('wrong arguments: one line that says what to do, exit code 2, nothing on st
     [
       real,
       'train cifar10-teacher --classes unicorn',
-      'wp train cifar10-teacher: --classes unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck',
+      'wp train cifar10-teacher: --classes unicorn is none of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, or 0 to 9',
     ],
     [
       real,

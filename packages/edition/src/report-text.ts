@@ -1,6 +1,6 @@
 /** Figures of reports in words, and reports in READMEs: what stands there is made from `results.json`, never typed in. */
 
-import type { Report, Table } from './report.ts';
+import type { Claim, Report, Table } from './report.ts';
 
 export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
@@ -59,15 +59,33 @@ export function withResults(readme: string, id: string, report: Report): string 
   return `${readme.slice(0, start + open.length)}\n\n${reportMarkdown(report)}\n\n${readme.slice(end)}`;
 }
 
-/** What a report says of its run. */
-export function measuredIn(
-  run: {
-    readonly date: string;
-    readonly command: string;
-    readonly machine: { readonly cpu: string; readonly cores: number };
-  },
+/** A claim with its verdict: reproduced where all of `holds` is true, and nothing where it is empty. */
+export function claimOf(
+  claim: string,
+  published: string,
+  measured: string,
+  holds: readonly boolean[],
+  note?: string,
+): Claim {
+  const all = holds.length > 0 && holds.every(Boolean);
+  const verdict = all ? 'reproduced' : holds.some(Boolean) ? 'partly' : 'not reproduced';
+  return { claim, published, measured, verdict, ...(note !== undefined && { note }) };
+}
+
+/** What a report says of its run. `date` is ISO 8601. */
+interface Run {
+  readonly date: string;
+  readonly command: string;
+  readonly machine: { readonly cpu: string; readonly cores: number };
+}
+
+/** The whole of a `results.json`: what was measured, and the report on it. `seeds` is how many runs it is made of. */
+export function reported<M extends Run>(
+  measured: M,
   seeds: number,
-): Report['measured'] {
-  const { date, command, machine } = run;
-  return { date: date.slice(0, 10), machine: `${machine.cpu}, ${machine.cores} cores`, seeds, command };
+  report: Omit<Report, 'measured'>,
+): M & { readonly report: Report } {
+  const { date, command, machine } = measured;
+  const run = { date: date.slice(0, 10), machine: `${machine.cpu}, ${machine.cores} cores`, seeds, command };
+  return { ...measured, report: { measured: run, ...report } };
 }

@@ -79,6 +79,8 @@ export interface GrowOptions<M extends MeasuredRun> {
   readonly signal: AbortSignal;
   /** Results before anything is measured. */
   readonly empty: M;
+  /** Settings that another run may have had other values of: how many of something there are, say. */
+  readonly mayDiffer?: readonly (keyof M['settings'])[];
   withReport(measured: M): M & { readonly report: Report };
 }
 
@@ -92,11 +94,11 @@ export interface GrowingBench<M extends MeasuredRun> {
 
 /** Goes on from what `out` has. Throws a UserError where that was measured with other settings. */
 export async function growResults<M extends MeasuredRun>(options: GrowOptions<M>): Promise<GrowingBench<M>> {
-  const { from, minutes, signal, empty, withReport } = options;
+  const { from, minutes, signal, empty, mayDiffer = [], withReport } = options;
   refuseQuick(from, empty.settings.quick, options.out);
   const out = options.out === undefined ? undefined : resolve(options.out);
   const deadline = performance.now() + 60_000 * (minutes ?? Number.POSITIVE_INFINITY);
-  const results = { ...empty, ...(await before(out, empty)) } as Growing<M>;
+  const results = { ...empty, ...(await before(out, empty, mayDiffer)) } as Growing<M>;
   return {
     results,
     async save() {
@@ -108,18 +110,22 @@ export async function growResults<M extends MeasuredRun>(options: GrowOptions<M>
 }
 
 /** What was measured before with these settings, without what is said of the run: that is the present one. */
-async function before<M extends MeasuredRun>(out: string | undefined, empty: M): Promise<Partial<M>> {
+async function before<M extends MeasuredRun>(
+  out: string | undefined,
+  empty: M,
+  mayDiffer: readonly (keyof M['settings'])[],
+): Promise<Partial<M>> {
   if (out === undefined || !existsSync(out)) return {};
   const { report: _, ...then } = JSON.parse(await readFile(out, 'utf8')) as M & { report?: Report };
   for (const [key, now] of Object.entries(empty.settings)) {
     const old = (then.settings as Readonly<Record<string, unknown>>)[key];
-    if (JSON.stringify(old) !== JSON.stringify(now))
+    if (JSON.stringify(old) !== JSON.stringify(now) && !mayDiffer.includes(key as keyof M['settings']))
       throw new UserError(
         `${out} was measured with ${key} ${JSON.stringify(old)}, not ${JSON.stringify(now)}: name another file, or remove it`,
       );
   }
-  const { date, command, machine, versions } = empty;
-  return { ...then, date, command, machine, versions } as unknown as Partial<M>;
+  const { date, command, machine, versions, settings } = empty;
+  return { ...then, date, command, machine, versions, settings } as unknown as Partial<M>;
 }
 
 /** Tables and claims for a person, all of it for a program. */

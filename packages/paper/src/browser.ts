@@ -13,3 +13,8 @@ export async function fetchWeights(url: URL): Promise<Uint8Array> {
   if (!isFile) throw new Error('the trained weights are not part of this page yet');
   return new Uint8Array(await response.arrayBuffer());
 }
+
+/** What a reader is told of an error. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

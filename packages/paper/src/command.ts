@@ -25,13 +25,23 @@ export interface NumberOption extends Described {
   readonly max?: number;
 }
 
+/** Several with commas between: `0.1,0.5,1`. */
+export interface NumberListOption extends Described {
+  readonly type: 'numbers' | 'integers';
+  readonly default?: readonly number[];
+  /** Of each, inclusive. */
+  readonly min?: number;
+  /** Of each, inclusive. */
+  readonly max?: number;
+}
+
 export interface BooleanOption extends Described {
   readonly type: 'boolean';
   /** Without one it is false. `--no-NAME` says false. */
   readonly default?: boolean;
 }
 
-export type OptionSpec = StringOption | NumberOption | BooleanOption;
+export type OptionSpec = StringOption | NumberOption | NumberListOption | BooleanOption;
 
 /** Keys are camelCase as the code reads them; on the command line `costWeight` is `--cost-weight`. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
@@ -40,13 +50,17 @@ type Value<S extends OptionSpec> = S extends { readonly choices: readonly (infer
   ? Choice
   : S extends StringOption
     ? string
-    : S extends NumberOption
-      ? number
-      : boolean;
+    : S extends NumberListOption
+      ? readonly number[]
+      : S extends NumberOption
+        ? number
+        : boolean;
 
 /** The values of options: certain where there is a default (a flag always has one), else possibly undefined. */
 export type OptionValues<S extends OptionSpecs> = {
-  readonly [K in keyof S]: S[K] extends BooleanOption | { readonly default: string | number }
+  readonly [K in keyof S]: S[K] extends
+    | BooleanOption
+    | { readonly default: string | number | readonly number[] }
     ? Value<S[K]>
     : Value<S[K]> | undefined;
 };

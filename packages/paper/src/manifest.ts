@@ -42,6 +42,32 @@ export function runManifest({ from, seed }: { from: string; seed?: number }): Ru
   };
 }
 
+/**
+ * What the card of a weights file says of the run that made it. Called when the run begins, it returns what to call
+ * when the file is written.
+ *
+ * @param isResumed goes on from a checkpoint: how long the parts before took is not known, and no time is given.
+ */
+export function trainingCard(options: { from: string; seed: number; isResumed?: boolean }): () => {
+  readonly command: string;
+  /** ISO 8601, UTC, of the beginning. */
+  readonly date: string;
+  readonly machine: string;
+  readonly seed: string;
+  /** Whole minutes since the beginning. */
+  readonly minutes?: string;
+} {
+  const { command, date, machine } = runManifest(options);
+  const started = performance.now();
+  return () => ({
+    command,
+    date,
+    machine: `${machine.cpu}, ${machine.cores} cores`,
+    seed: String(options.seed),
+    ...(!options.isResumed && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
+  });
+}
+
 /** The command as a reader would type it; paths below the current folder are told from there. */
 export function commandLine([, script = '', ...args]: readonly string[]): string {
   const program = /[\\/]cli[\\/](src|dist)[\\/]main\.[jt]s$/.test(script) ? ['wp'] : ['node', local(script)];

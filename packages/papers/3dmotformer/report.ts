@@ -2,10 +2,10 @@
 
 import {
   type Claim,
+  claimOf,
   type Figure,
   mean,
-  measuredIn,
-  type Report,
+  reported,
   signed,
   spread,
   type Table,
@@ -16,16 +16,12 @@ import type { Measured, Results, TrackerResult } from './results.ts';
 import { growth } from './soak.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
-export function withReport(measured: Measured): Results {
-  const { settings } = measured;
-  const report: Report = {
-    measured: measuredIn(measured, settings.seeds.length),
+export const withReport = (measured: Measured): Results =>
+  reported(measured, measured.settings.seeds.length, {
     claims: claimsOf(measured),
     figures: figuresOf(measured),
     tables: tablesOf(measured),
-  };
-  return { ...measured, report };
-}
+  });
 
 const kinds = ['car', 'pedestrian', 'cyclist'] as const;
 /** AB3DMOT's own, KITTI's validation recordings: a frame of cars, then pedestrians, then cyclists (its documentation). */
@@ -53,10 +49,7 @@ const missed = ({ measures }: TrackerResult) =>
 
 function claimsOf(measured: Measured): Claim[] {
   const list: Claim[] = [];
-  const add = (claim: string, published: string, found: string, holds: readonly boolean[], note?: string) => {
-    const verdict = holds.every(Boolean) ? 'reproduced' : holds.some(Boolean) ? 'partly' : 'not reproduced';
-    list.push({ claim, published, measured: found, verdict, ...(note !== undefined && { note }) });
-  };
+  const add = (...claim: Parameters<typeof claimOf>) => list.push(claimOf(...claim));
   const [own, forced] = [named(measured, names.own), named(measured, names.labels)];
   const motas = (list: readonly TrackerResult[]) => list.map((each) => total(each).mota);
   const switches = (list: readonly TrackerResult[]) => list.map((each) => total(each).idSwitches);

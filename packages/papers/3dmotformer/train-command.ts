@@ -17,9 +17,7 @@ const engine = async () => ({
   ...(await import('./train.ts')),
   ...(await import('./training-data.ts')),
   ...(await import('./weights.ts')),
-  ...(await import('@working-papers/models/model-file')),
-  ...(await import('@working-papers/nn/safetensors-file')),
-  ...(await import('@working-papers/paper/files')),
+  ...(await import('@working-papers/models/model-files')),
   ...(await import('@working-papers/paper/manifest')),
 });
 
@@ -81,9 +79,8 @@ export const trainCommand = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, length, batchSize, tracks, resume, quick } = options;
-    const { command, date, machine } = wp.runManifest({ from: import.meta.url });
-    const started = performance.now();
-    const resumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
+    const isResumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
+    const run = wp.trainingCard({ from: import.meta.url, seed, isResumed });
     const every = options.hertz === '2' ? 5 : 1;
     const graph = every === 5 ? wp.kittiSlowGraph : wp.kittiGraph;
     const recordings = await wp.loadKitti();
@@ -149,26 +146,16 @@ export const trainCommand = defineCommand({
       )
       .join(', ');
     const card = {
-      command,
-      date,
-      machine: `${machine.cpu}, ${machine.cores} cores`,
-      seed: String(seed),
+      ...run(),
       data: `KITTI tracking with PointRCNN detections, ${sequences.flat().length} frames of ${used.length} recordings`,
       steps: `${trained.steps} of ${batchSize} windows of ${length} frames`,
-      ...(!resumed && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
       figures: `sAMOTA / MOTA / switches on validation: ${figures}`,
       licence: 'Apache-2.0; trained on KITTI (CC BY-NC-SA 3.0)',
     };
-    const file = join(out, '3dmotformer.safetensors');
     const described = { model: { nodeInputs: 10 + classes }, classes: [...wp.kittiKinds], graph };
     const made = { model, weights, options: described, card };
-    const { tensors, metadata } = wp.packModel(wp.motFormerKind, made);
-    await wp.writeSafetensors(file, tensors, { metadata, float32As: 'F16' });
-    const about = 'A tracker of boxes in space: affinities of tracks and detections. Half precision.';
-    await wp.writeFileWhole(
-      join(out, '3dmotformer.md'),
-      wp.cardMarkdown('3dmotformer.safetensors', about, card),
-    );
+    const about = 'A tracker of boxes in space: affinities of tracks and detections.';
+    const file = await wp.writeModelFile(out, '3dmotformer', wp.motFormerKind, made, about);
     output.table(
       ['class', 'sAMOTA', 'MOTA', 'MOTP', 'switches', 'fragments'],
       Object.entries(measures).map(([name, { samota, mota, motp, idSwitches, fragmentations }]) => [

@@ -1,9 +1,8 @@
 /** The weights that ship with the package, and others of their kind, from disk. Node only. */
 
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type LoadedModel, ModelFileError, unpackModel } from '@working-papers/models/model-file';
-import { readSafetensors } from '@working-papers/nn/safetensors-file';
+import type { LoadedModel } from '@working-papers/models/model-file';
+import { readModelFile } from '@working-papers/models/model-files';
 import type { MotFormer } from './model.ts';
 import { type MotFileOptions, motFormerKind } from './weights.ts';
 
@@ -19,11 +18,8 @@ export function shippedMotFormer(hertz: Hertz = 2): string {
   return fileURLToPath(new URL(name, folder));
 }
 
-/** Throws a ModelFileError for a file that is missing or holds something else. */
-export async function readMotFormer(
+/** Throws the errors of `readModelFile`. */
+export const readMotFormer = (
   path: string = shippedMotFormer(),
-): Promise<LoadedModel<MotFileOptions, MotFormer>> {
-  if (!existsSync(path))
-    throw new ModelFileError(`${path} is not there: 'wp train 3dmotformer' makes such a file`);
-  return unpackModel(motFormerKind, await readSafetensors(path), path);
-}
+): Promise<LoadedModel<MotFileOptions, MotFormer>> =>
+  readModelFile(motFormerKind, path, 'wp train 3dmotformer');

@@ -2,11 +2,11 @@
 
 import {
   type Claim,
+  claimOf,
   type Figure,
   mean,
-  measuredIn,
   percent,
-  type Report,
+  reported,
   spread,
   type Table,
 } from '@working-papers/edition';
@@ -15,16 +15,12 @@ import { bestScale } from './bench-pictures.ts';
 import type { Measured, PictureResult, Results, TrainingResult } from './results.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
-export function withReport(measured: Measured): Results {
-  const { settings } = measured;
-  const report: Report = {
-    measured: measuredIn(measured, settings.seeds.length),
+export const withReport = (measured: Measured): Results =>
+  reported(measured, measured.settings.seeds.length, {
     claims: claimsOf(measured),
     figures: figuresOf(measured),
     tables: tablesOf(measured),
-  };
-  return { ...measured, report };
-}
+  });
 
 /** In the order of tables. */
 const guidedMethods = [names.cfg, names.half, names.offset, names.attention, names.offsetForward, names.full];
@@ -50,11 +46,7 @@ function errorFrom(training: TrainingResult, from: number): number {
 function claimsOf(measured: Measured): Claim[] {
   const { pictures, timings, settings, floor, transfer } = measured;
   const list: Claim[] = [];
-  const add = (claim: string, published: string, found: string, holds: readonly boolean[], note?: string) => {
-    const all = holds.length > 0 && holds.every(Boolean);
-    const verdict = all ? 'reproduced' : holds.some(Boolean) ? 'partly' : 'not reproduced';
-    list.push({ claim, published, measured: found, verdict, ...(note !== undefined && { note }) });
-  };
+  const add = (...claim: Parameters<typeof claimOf>) => list.push(claimOf(...claim));
   const best = bestScale(pictures, settings.seeds[0]!);
 
   const guided = at(pictures, names.cfg, 3)[0];

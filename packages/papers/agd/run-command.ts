@@ -1,7 +1,7 @@
 /** `wp run agd`: pictures of a class, guided by adapters, or by all three methods side by side. */
 
 import { join } from 'node:path';
-import { defineCommand, type Output, UserError } from '@working-papers/paper';
+import { defineCommand, type Output } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 import type { Generation, Method } from './generate.ts';
 
@@ -16,6 +16,7 @@ const engine = async () => ({
   ...(await import('@working-papers/nn/images-node')),
   ...(await import('@working-papers/nn/pixel-text')),
   ...(await import('@working-papers/paper/files')),
+  ...(await import('@working-papers/paper/pictures')),
 });
 
 const names: Readonly<Record<Method, string>> = {
@@ -79,7 +80,8 @@ export const runCommand = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { scale, steps, n, seed, out } = options;
-    const classes = parseClasses(options.class, wp.cifar10Classes);
+    const classes =
+      options.class === 'all' ? wp.cifar10Classes.map((_, i) => i) : wp.classLabels('class', options.class);
     const labels = Array.from({ length: n }, (_, i) => classes[i % classes.length]!);
     const asked: readonly Method[] = options.compare ? wp.methods : [options.method];
     const teacher = await wp.readTeacher(options.base);
@@ -148,18 +150,4 @@ function report(output: Output, found: ReadonlyMap<Method, Generation>): void {
       milliseconds.toFixed(0),
     ]),
   );
-}
-
-/** Throws a UserError for a word that is no class. */
-function parseClasses(text: string, classes: readonly string[]): number[] {
-  if (text === 'all') return classes.map((_, i) => i);
-  return text.split(',').map((word) => {
-    const name = word.trim().toLowerCase();
-    const label = /^\d+$/.test(name) ? Number(name) : classes.indexOf(name);
-    if (label < 0 || label >= classes.length)
-      throw new UserError(
-        `--class ${word.trim()} is none of ${classes.join(', ')}, or 0 to ${classes.length - 1}`,
-      );
-    return label;
-  });
 }

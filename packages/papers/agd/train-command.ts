@@ -13,11 +13,9 @@ const engine = async () => ({
   ...(await import('./model.ts')),
   ...(await import('./train.ts')),
   ...(await import('@working-papers/models/cifar10-files')),
-  ...(await import('@working-papers/models/model-file')),
+  ...(await import('@working-papers/models/model-files')),
   ...(await import('@working-papers/nn/module')),
-  ...(await import('@working-papers/nn/safetensors-file')),
   ...(await import('@working-papers/nn/tensors-hash')),
-  ...(await import('@working-papers/paper/files')),
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('@working-papers/paper/pictures')),
 });
@@ -87,8 +85,8 @@ export const trainCommand = defineCommand({
     const wp = await engine();
     const { out, seed, points, resume, quick, scaleLow: low, scaleHigh: high } = options;
     if (high < low) throw new UserError(`--scale-low ${low} is above --scale-high ${high}`);
-    const { command, date, machine } = wp.runManifest({ from: import.meta.url });
-    const started = performance.now();
+    const isResumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
+    const run = wp.trainingCard({ from: import.meta.url, seed, isResumed });
     const settings = {
       points,
       count: quick ? 20 : options.trajectories,
@@ -107,7 +105,6 @@ export const trainCommand = defineCommand({
     };
     const teacher = await wp.readTeacher(options.base);
     const { network } = teacher.model;
-    const resumed = resume && existsSync(join(out, 'checkpoint.safetensors'));
     const pictures = points === 'forward' ? (await wp.readCifar10(output)).train : undefined;
     await using device = await openChosenDevice(options);
     const set = await wp.keptPoints(options.folder ?? join(out, points), {
@@ -147,17 +144,12 @@ export const trainCommand = defineCommand({
       signal,
     });
     const error = wp.relativeError(found);
-    const file = join(out, `agd-${options.adapter}.safetensors`);
     const figures = `E = ${error?.toFixed(3)} on ${unseen.count} held-out ${points === 'forward' ? 'sets of noised pictures' : 'trajectories'}`;
     const card = {
-      command,
-      date,
-      machine: `${machine.cpu}, ${machine.cores} cores`,
-      seed: String(seed),
+      ...run(),
       data: `${seen.count} ${points} of ${set.steps} steps, ω from ${low} to ${high}`,
       base: wp.tensorsHash(wp.stateDict(teacher.model, teacher.weights)),
       steps: `${trained.steps} of ${options.batchSize} points`,
-      ...(!resumed && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
       figures,
       licence: 'Apache-2.0; trained on what a model of CIFAR-10 (Krizhevsky 2009) draws',
     };
@@ -167,13 +159,8 @@ export const trainCommand = defineCommand({
       options: { adapters, network: wp.sizeOfNetwork(network) },
       card,
     };
-    const { tensors, metadata } = wp.packModel(wp.adapterKind, made);
-    await wp.writeSafetensors(file, tensors, { metadata, float32As: 'F16' });
-    const about = `${options.adapter} adapters that guide CIFAR-10’s teacher in one call a step. Half precision.`;
-    await wp.writeFileWhole(
-      file.replace(/safetensors$/, 'md'),
-      wp.cardMarkdown(`agd-${options.adapter}.safetensors`, about, card),
-    );
+    const about = `${options.adapter} adapters that guide CIFAR-10’s teacher in one call a step.`;
+    const file = await wp.writeModelFile(out, `agd-${options.adapter}`, wp.adapterKind, made, about);
     output.table(
       ['ω', 'points', 'E'],
       wp

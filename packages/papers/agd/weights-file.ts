@@ -4,8 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ModelFileError, unpackModel } from '@working-papers/models/model-file';
-import { readSafetensors } from '@working-papers/nn/safetensors-file';
+import { readModelFile } from '@working-papers/models/model-files';
 import { adapterKind, readRelease } from './checkpoint.ts';
 import type { AdapterFile } from './generate.ts';
 
@@ -29,8 +28,8 @@ export interface ReadAdaptersOptions {
  * SafetensorsError, a TorchFileError, an AdapterError or a NameMismatchError, one line each.
  */
 export async function readAdapters(path: string, options: ReadAdaptersOptions = {}): Promise<AdapterFile> {
-  if (!existsSync(path)) throw new ModelFileError(`${path} is not there: 'wp train agd' makes such a file`);
-  if (!/\.(pt|pth|ckpt)$/.test(path)) return unpackModel(adapterKind, await readSafetensors(path), path);
+  if (!existsSync(path) || !/\.(pt|pth|ckpt)$/.test(path))
+    return readModelFile(adapterKind, path, 'wp train agd');
   const config = [dirname(path), dirname(dirname(path))]
     .map((folder) => join(folder, 'config.yaml'))
     .find((file) => existsSync(file));

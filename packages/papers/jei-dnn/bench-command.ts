@@ -37,8 +37,9 @@ export const bench = defineCommand({
       description: 'trainings of each method; seeds count from 1',
     },
     costWeights: {
-      type: 'string',
-      description: 'λ, several with commas between, for every variant; default eleven for each kind of loss',
+      type: 'numbers',
+      min: 0,
+      description: 'λ, for every variant; default eleven for each kind of loss',
     },
     epochs: { type: 'integer', min: 1, default: 15, description: 'of each training' },
     backbone: { type: 'string', description: 'a checkpoint or weights file; default the one that ships' },
@@ -66,7 +67,7 @@ export const bench = defineCommand({
     if (options.readme) return wp.remakeReadme(import.meta.url, 'jei-dnn', output);
     const { quick, out } = options;
     wp.refuseQuick(import.meta.url, quick, out);
-    const asked = wp.parseCostWeights(options.costWeights);
+    const asked = options.costWeights && wp.sortedCostWeights(options.costWeights);
     const costWeights = asked
       ? { error: asked, 'cross-entropy': asked }
       : quick

@@ -25,18 +25,9 @@ export const defaultCostWeights: Readonly<Record<ExitLoss, readonly number[]>> =
   'cross-entropy': [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.2, 1.5, 2],
 };
 
-/** `--cost-weights 0.1,1` as numbers. Throws a UserError for anything that is no list of numbers from 0. */
-export function parseCostWeights(text: string | undefined): readonly number[] | undefined {
-  if (text === undefined) return undefined;
-  const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
-  const bad = values.findIndex((value) => !Number.isFinite(value) || value < 0);
-  if (bad >= 0) {
-    throw new UserError(
-      `cost weight '${text.split(',')[bad]}' is not a number from 0: give some like 0.1,0.5,1`,
-    );
-  }
-  return [...new Set(values)].sort((a, b) => a - b);
-}
+/** Each once, ascending. */
+export const sortedCostWeights = (values: readonly number[]): readonly number[] =>
+  [...new Set(values)].sort((a, b) => a - b);
 
 /** A backbone's tensors under its own names, and where they come from as far as the file says. */
 export interface Backbone {

@@ -35,8 +35,9 @@ export const train = defineCommand({
       description: 'heads: IMs and gates on a backbone that is there already',
     },
     costWeights: {
-      type: 'string',
-      description: 'λ, several with commas between; default eleven that spread over the costs',
+      type: 'numbers',
+      min: 0,
+      description: 'λ; default eleven that spread over the costs',
     },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same weights' },
     epochs: { type: 'integer', min: 1, default: 15, description: 'of IMs and gates' },
@@ -94,7 +95,9 @@ export const train = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, quick, stage, resume, weighting, targets, loss } = options;
-    const costWeights = wp.parseCostWeights(options.costWeights) ?? wp.defaultCostWeights[loss];
+    const costWeights = options.costWeights
+      ? wp.sortedCostWeights(options.costWeights)
+      : wp.defaultCostWeights[loss];
     const select = options.select === undefined ? {} : { select: options.select };
     await using device = await openChosenDevice(options);
     const folder = join(out, 'backbone');

@@ -88,7 +88,6 @@ test('wp run streams the text, writes it, and compares with decoding without gue
 test('wp run refuses in one line what it cannot do', async () => {
   const run = (given: object) => call(commands.run as never, { model: folder, ...given });
   await assert.rejects(run({ text: 'a', prompt: 'b' }), /--text and --prompt are both given/);
-  await assert.rejects(run({ text: 'a', tree: '2,x' }), /--tree 2,x: expected widths/);
   await assert.rejects(run({ text: 'a', chat: true }), /no chat template/);
   await assert.rejects(run({ text: 'a', maxNewTokens: 9999 }), /the model has 512 positions/);
   await assert.rejects(run({ text: 'a', draft: 'x.pth' }), /x\.pth is a pickle: convert to safetensors/);
@@ -133,8 +132,8 @@ test('wp bench measures all methods on the same prompts, keeps what it has, and 
     call(commands.bench as never, {
       model: folder,
       data: texts,
-      contexts: '16,9999',
-      temperatures: '0',
+      contexts: [16, 9999],
+      temperatures: [0],
       prompts,
       newTokens: 6,
       out,

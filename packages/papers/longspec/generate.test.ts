@@ -8,9 +8,10 @@ import { writeSafetensors } from '@working-papers/nn/safetensors-file';
 import { type NdArray, ndarray, openDevice } from '@working-papers/tensor';
 import { readDraft } from './draft-file.ts';
 import { type GeneratedToken, type GenerateOptions, generate } from './generate.ts';
+import { methods } from './options.ts';
 import { stopFilter } from './stop.ts';
 import { tinyConfig, writeTinyFolder } from './test/tiny.ts';
-import { methods, openTextModel } from './text-model.ts';
+import { openTextModel } from './text-model.ts';
 
 const device = await openDevice({ threads: 1 });
 const root = await mkdtemp(join(tmpdir(), 'longspec-'));

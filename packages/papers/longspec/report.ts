@@ -1,21 +1,18 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
-import { type Claim, type Figure, mean, measuredIn, type Report, type Table } from '@working-papers/edition';
+import { type Claim, claimOf, type Figure, mean, reported, type Table } from '@working-papers/edition';
 import type { DecodingResult, Measured, Results } from './results.ts';
 
 export const vanillaName = 'vanilla';
 export const treeName = 'LongSpec, tree of 8';
 
 /** Everything of `results.json` but the report, to the whole. */
-export function withReport(measured: Measured): Results {
-  const report: Report = {
-    measured: measuredIn(measured, measured.settings.prompts),
+export const withReport = (measured: Measured): Results =>
+  reported(measured, measured.settings.prompts, {
     claims: claimsOf(measured),
     figures: figuresOf(measured),
     tables: tablesOf(measured),
-  };
-  return { ...measured, report };
-}
+  });
 
 interface Group {
   readonly text: string;
@@ -100,10 +97,7 @@ const two = (value: number) => value.toFixed(2);
 function claimsOf(measured: Measured): Claim[] {
   const { decodings, settings } = measured;
   const list: Claim[] = [];
-  const add = (claim: string, published: string, found: string, holds: readonly boolean[]) => {
-    const verdict = holds.every(Boolean) ? 'reproduced' : holds.some(Boolean) ? 'partly' : 'not reproduced';
-    list.push({ claim, published, measured: found, verdict });
-  };
+  const add = (...claim: Parameters<typeof claimOf>) => list.push(claimOf(...claim));
   const guessed = decodings.filter(({ method }) => method !== vanillaName);
   if (guessed.length === 0) return list;
   const differing = guessed.filter(({ differs }) => differs);

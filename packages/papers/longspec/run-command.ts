@@ -3,6 +3,7 @@
 import { defineCommand, type Output, UserError } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 import type { Summary } from './decode.ts';
+import { drafterOptions, generationOptions, modelOptions } from './options.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
@@ -11,35 +12,17 @@ const engine = async () => ({
   ...(await import('./example-text.ts')),
   ...(await import('./generate.ts')),
   ...(await import('./text-model.ts')),
-  ...(await import('./tree.ts')),
 });
 
 export const runCommand = defineCommand({
   summary: 'continue a text, several tokens with each call of the model, without changing a word',
   options: {
-    model: { type: 'string', description: 'folder of a Hugging Face model; default the one that ships' },
-    draft: { type: 'string', description: "a draft for it; default draft.safetensors in the model's folder" },
+    ...modelOptions,
     prompt: { type: 'string', short: 'p', description: 'a text file to continue; default an example' },
     text: { type: 'string', short: 't', description: 'the text itself, instead of a file' },
     chat: { type: 'boolean', description: "the text is a user's message, put through the chat template" },
-    method: {
-      type: 'string',
-      choices: ['longspec', 'chain', 'lookup', 'magicdec', 'vanilla'],
-      default: 'longspec',
-      description: 'what guesses ahead; the text is the same with each',
-    },
-    tree: { type: 'string', default: '2,2,2,1', description: 'nodes on each level of the tree of guesses' },
-    maxNewTokens: { type: 'integer', min: 1, default: 256, description: 'where to stop' },
-    temperature: { type: 'number', min: 0, default: 0, description: '0 takes the likeliest token' },
-    topK: { type: 'integer', min: 1, description: 'draw from the k likeliest tokens only' },
-    topP: {
-      type: 'number',
-      min: 0,
-      max: 1,
-      description: 'draw from the likeliest tokens with this probability',
-    },
-    seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same text' },
-    stop: { type: 'string', description: 'a string at which the text ends' },
+    ...drafterOptions,
+    ...generationOptions,
     compare: { type: 'boolean', description: 'decode without guesses too, and compare text and time' },
     ...deviceOptions,
     out: { type: 'string', short: 'o', description: 'a file for the text, prompt not included' },
@@ -54,13 +37,12 @@ export const runCommand = defineCommand({
     const { model: folder = wp.shippedFolder, draft, method, out } = options;
     if (options.text !== undefined && options.prompt !== undefined)
       throw new UserError('--text and --prompt are both given: one text can be continued');
-    const shape = shapeOf(wp, options.tree);
     const text =
       options.text ??
       (options.prompt === undefined ? wp.exampleText : await wp.readFile(options.prompt, 'utf8'));
     const prompt = options.chat ? [{ role: 'user', content: text }] : text;
     await using device = await openChosenDevice(options);
-    await using model = await wp.openTextModel({ device, folder, draft, method, shape });
+    await using model = await wp.openTextModel({ device, folder, draft, method, shape: options.tree });
     const asked = {
       prompt,
       maxNewTokens: options.maxNewTokens,
@@ -116,14 +98,6 @@ export const runCommand = defineCommand({
 });
 
 type Engine = Awaited<ReturnType<typeof engine>>;
-
-function shapeOf(wp: Engine, tree: string): readonly number[] {
-  try {
-    return wp.parseShape(tree);
-  } catch (error) {
-    throw new UserError(`--${(error as Error).message}`);
-  }
-}
 
 interface Continued {
   readonly text: string;

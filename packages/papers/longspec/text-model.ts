@@ -12,12 +12,10 @@ import type { Drafter } from './drafter.ts';
 import type { TextModel } from './generate.ts';
 import { defaultShape, openLongSpec } from './longspec.ts';
 import { magicDec } from './magicdec.ts';
+import type { Method } from './options.ts';
 import { promptLookup } from './prompt-lookup.ts';
 import type { TreeShape } from './tree.ts';
 import { vanilla } from './vanilla.ts';
-
-export const methods = ['longspec', 'chain', 'lookup', 'magicdec', 'vanilla'] as const;
-export type Method = (typeof methods)[number];
 
 export interface TextModelOptions {
   readonly device: Device;

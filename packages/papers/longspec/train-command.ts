@@ -103,7 +103,12 @@ export const trainCommand = defineCommand({
     const paths = data.split(',').map((path) => path.trim());
     const { seen, unseen } = wp.holdOut(await wp.readDocuments(paths));
     await using device = await openChosenDevice(options);
-    const given = { wp, device, output, signal, options };
+    const card = wp.trainingCard({
+      from: import.meta.url,
+      seed: options.seed,
+      isResumed: options.resume,
+    });
+    const given = { wp, device, output, signal, options, card };
     if (target) await trainTargetFrom(given, seen, unseen);
     else await trainDraftFrom(given, folder!, seen, unseen);
   },
@@ -115,6 +120,8 @@ interface Given {
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly options: Parameters<(typeof trainCommand)['execute']>[0]['options'];
+  /** How a file is made. */
+  readonly card: ReturnType<Engine['trainingCard']>;
 }
 
 type Documents = Awaited<ReturnType<Engine['readDocuments']>>;
@@ -179,7 +186,7 @@ async function trainTargetFrom(given: Given, seen: Documents, unseen: Documents)
     tokenizerConfig: { bos_token: wp.beginOfText, eos_token: wp.endOfText },
     bosToken: begin,
     eosToken: end,
-    metadata: card(given, { heldOut: unseen.map(({ name }) => name).join(', ') }),
+    metadata: { ...given.card(), heldOut: unseen.map(({ name }) => name).join(', ') },
   });
   output.print(out);
   output.result({ out, losses });
@@ -264,20 +271,8 @@ async function trainDraftFrom(
   }
   if (!trained) throw new UserError('--data: no text is long enough to train on');
   const file = join(out, 'draft.safetensors');
-  const metadata = card(given, { heldOut: unseen.map(({ name }) => name).join(', ') });
+  const metadata = { ...given.card(), heldOut: unseen.map(({ name }) => name).join(', ') };
   await wp.writeDraft(file, trained.draft, trained.weights, metadata);
   output.print(`${file}\nwp run longspec --model ${folder} --draft ${file} --compare`);
   output.result({ file, losses });
-}
-
-/** How a file was made. */
-function card({ wp, options }: Given, more: Readonly<Record<string, string>>): Record<string, string> {
-  const { command, date, machine } = wp.runManifest({ from: import.meta.url });
-  return {
-    command,
-    date,
-    machine: `${machine.cpu}, ${machine.cores} cores`,
-    seed: String(options.seed),
-    ...more,
-  };
 }

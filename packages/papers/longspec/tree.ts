@@ -43,14 +43,6 @@ export function childOf({ tokens, parents }: TokenTree, node: number, token: num
 /** Nodes a level, from the root's children on: B in the paper. */
 export type TreeShape = readonly number[];
 
-/** Reads `4,16,16`. Throws a RangeError for anything else than positive integers. */
-export function parseShape(text: string): TreeShape {
-  const shape = text.split(',').map(Number);
-  if (shape.length === 0 || shape.some((width) => !Number.isInteger(width) || width < 1))
-    throw new RangeError(`tree ${text}: expected widths of its levels with commas between, such as 2,2,2,1`);
-  return shape;
-}
-
 export function nodeCount(shape: TreeShape): number {
   return shape.reduce((sum, width) => sum + width, 0);
 }

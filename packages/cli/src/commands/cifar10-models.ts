@@ -5,9 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LoadedModel, ModelCard, ModelKind } from '@working-papers/models/model-file';
-import type { Module } from '@working-papers/nn/module';
-import { defineCommand, UserError } from '@working-papers/paper';
+import { defineCommand } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
 const engine = async () => ({
@@ -16,50 +14,20 @@ const engine = async () => ({
   ...(await import('@working-papers/models/cifar10-teacher')),
   ...(await import('@working-papers/models/cifar10-training')),
   ...(await import('@working-papers/models/cifar10-sampling')),
-  ...(await import('@working-papers/models/model-file')),
+  ...(await import('@working-papers/models/model-files')),
   ...(await import('@working-papers/nn/cifar10')),
   ...(await import('@working-papers/nn/images')),
   ...(await import('@working-papers/nn/images-node')),
-  ...(await import('@working-papers/nn/safetensors-file')),
   ...(await import('@working-papers/paper/files')),
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('@working-papers/paper/pictures')),
 });
 
-/** Where the run's figures come from, for the card. */
-const origin = (
-  wp: Awaited<ReturnType<typeof engine>>,
-  options: { seed: number; out: string; resume: boolean },
-) => {
-  const { command, date, machine } = wp.runManifest({ from: import.meta.url });
-  const started = performance.now();
-  const resumed = options.resume && existsSync(join(options.out, 'checkpoint.safetensors'));
-  return (): ModelCard => ({
-    command,
-    date,
-    machine: `${machine.cpu}, ${machine.cores} cores`,
-    seed: String(options.seed),
-    // how long the parts before a resumption took is not known
-    ...(!resumed && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
-    licence: 'Apache-2.0; trained on CIFAR-10 (Krizhevsky 2009)',
-  });
-};
+const licence = 'Apache-2.0; trained on CIFAR-10 (Krizhevsky 2009)';
 
-/** The weights and their card beside the checkpoint; the path of the weights. */
-async function write<O, M extends Module>(
-  wp: Awaited<ReturnType<typeof engine>>,
-  folder: string,
-  kind: ModelKind<O, M>,
-  loaded: LoadedModel<O, M>,
-  about: string,
-): Promise<string> {
-  const file = `${kind.kind}.safetensors`;
-  const path = join(folder, file);
-  const { tensors, metadata } = wp.packModel(kind, loaded);
-  await wp.writeSafetensors(path, tensors, { metadata, float32As: 'F16' });
-  await wp.writeFileWhole(join(folder, `${kind.kind}.md`), wp.cardMarkdown(file, about, loaded.card));
-  return path;
-}
+/** Is there a checkpoint that a training goes on from? */
+const isResumed = ({ resume, out }: { readonly resume: boolean; readonly out: string }) =>
+  resume && existsSync(join(out, 'checkpoint.safetensors'));
 
 const common = {
   batchSize: { type: 'integer', min: 2, default: 128, description: 'pictures of one update' },
@@ -89,7 +57,7 @@ export const trainTeacher = defineCommand({
     },
     classes: {
       type: 'string',
-      description: 'pictures of these classes only, names with commas between',
+      description: 'pictures of these classes only, names or numbers with commas between',
     },
     rate: { type: 'number', min: 0, default: 1e-3, description: 'highest learning rate' },
     sheetEvery: {
@@ -114,12 +82,12 @@ export const trainTeacher = defineCommand({
   async execute({ options, output, signal }) {
     const wp = await engine();
     const { out, seed, steps, batchSize, resume } = options;
-    const classes = parseClasses(options.classes, wp.cifar10Classes);
+    const classes = options.classes === undefined ? undefined : wp.classLabels('classes', options.classes);
     const start = options.from === undefined ? undefined : await wp.readTeacher(options.from);
     const data = await wp.readCifar10(output);
     await using device = await openChosenDevice(options);
     const model = start?.options ?? (options.size === 'quick' ? wp.cifar10QuickSize : {});
-    const card = origin(wp, options);
+    const card = wp.trainingCard({ from: import.meta.url, seed, isResumed: isResumed(options) });
     let path = '';
     using bar = output.progress('teacher', steps);
     const trained = await wp.trainTeacher({
@@ -146,15 +114,11 @@ export const trainTeacher = defineCommand({
             data: `CIFAR-10, ${data.train.length} pictures${options.classes ? `, of them ${options.classes}` : ''}, mirrored at random`,
             ...(options.from !== undefined && { start: `from ${options.from}` }),
             steps: `${step} of ${batchSize} pictures`,
+            licence,
           };
-          const about = 'D(x; σ, y) of CIFAR-10: a DiT with the preconditioning of EDM. Half precision.';
-          path = await write(
-            wp,
-            out,
-            wp.teacherKind,
-            { model: edm, weights, options: model, card: facts },
-            about,
-          );
+          const about = 'D(x; σ, y) of CIFAR-10: a DiT with the preconditioning of EDM.';
+          const made = { model: edm, weights, options: model, card: facts };
+          path = await wp.writeModelFile(out, wp.teacherKind.kind, wp.teacherKind, made, about);
           return {};
         },
       },
@@ -164,15 +128,6 @@ export const trainTeacher = defineCommand({
     output.result({ weights: path, seed, steps: trained.steps });
   },
 });
-
-/** Throws a UserError for a word that is no class. */
-function parseClasses(text: string | undefined, names: readonly string[]): number[] | undefined {
-  return text?.split(',').map((word) => {
-    const label = names.indexOf(word.trim().toLowerCase());
-    if (label < 0) throw new UserError(`--classes ${word.trim()} is none of ${names.join(', ')}`);
-    return label;
-  });
-}
 
 export const trainFeatures = defineCommand({
   summary: 'train the network whose features measure generated CIFAR-10 pictures',
@@ -198,7 +153,7 @@ export const trainFeatures = defineCommand({
     const { out, seed, steps, batchSize, resume } = options;
     const data = await wp.readCifar10(output);
     await using device = await openChosenDevice(options);
-    const card = origin(wp, options);
+    const card = wp.trainingCard({ from: import.meta.url, seed, isResumed: isResumed(options) });
     using bar = output.progress('features', steps);
     const trained = await wp.trainFeatures({
       device,
@@ -220,11 +175,12 @@ export const trainFeatures = defineCommand({
       data: `CIFAR-10, ${data.train.length} pictures, mirrored and shifted at random`,
       steps: `${trained.steps} of ${batchSize} pictures`,
       figures,
+      licence,
     };
     const about =
-      'A small residual classifier of CIFAR-10, whose pooled features stand in for Inception’s (FD-cnn). Half precision.';
+      'A small residual classifier of CIFAR-10, whose pooled features stand in for Inception’s (FD-cnn).';
     const loaded = { ...trained, options: { blocksPerStage: options.blocks }, card: facts };
-    const path = await write(wp, out, wp.featuresKind, loaded, about);
+    const path = await wp.writeModelFile(out, wp.featuresKind.kind, wp.featuresKind, loaded, about);
     output.print(`${path}\n${figures}`);
     output.result({ weights: path, seed, steps: trained.steps, testAccuracy });
   },

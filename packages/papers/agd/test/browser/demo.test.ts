@@ -152,7 +152,7 @@ test('another class, scale and noise draw other pictures; what is under way give
   await page.getByRole('button', { name: 'Other noise' }).click();
   await page.locator('.demo:not([data-ready])').waitFor();
   await drawn(page);
-  assert.equal(await page.getByTestId('scale').innerText(), '1');
+  assert.equal(await page.getByTestId('slider-value').innerText(), '1');
   assert.notDeepEqual(await pixels(page, 'agd'), first);
   // at ω = 1 guidance is none
   const [plain, cfg] = [await pixels(page, 'plain'), await pixels(page, 'cfg')];

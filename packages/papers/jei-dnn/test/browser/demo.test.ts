@@ -107,7 +107,7 @@ test('a picture gets the label and the exit that wp run gives it, for every cost
   for (const index of new Set([Number(await slider.inputValue()), last, 0])) {
     if (String(index) !== (await slider.inputValue()))
       shown = await answerAfter(page, () => slider.fill(String(index)));
-    const costWeight = (await page.locator('.demo .lambda').innerText()).trim();
+    const costWeight = (await page.getByTestId('slider-value').innerText()).trim();
     const { photos } = await run('--cost-weight', costWeight);
     const [photo] = photos;
     assert.equal(shown.label, photo!.className, `label at λ = ${costWeight}`);
