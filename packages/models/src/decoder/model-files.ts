@@ -1,7 +1,12 @@
 /** A Hugging Face model read from its files, wherever they are. */
 
 import { loadStateDict, stateShapes, type Weights } from '@working-papers/nn/module';
-import { type OpenBytes, openCheckpoint, readMatchingFrom } from '@working-papers/nn/safetensors-reader';
+import {
+  blobSource,
+  type OpenBytes,
+  openCheckpoint,
+  readMatchingFrom,
+} from '@working-papers/nn/safetensors-reader';
 import { ConfigError, type DecoderConfig, parseConfig } from './config.ts';
 import { Decoder } from './decoder.ts';
 import { TextTokenizer } from './tokenizer.ts';
@@ -14,6 +19,20 @@ export interface ModelFiles {
   /** Of a file by its name: what errors call it, and what `open` takes. */
   path(name: string): string;
   readonly open: OpenBytes;
+}
+
+/** Files in memory, or those that a reader picked: a blob's bytes are read when they are asked for. */
+export function blobFiles(folder: string, blobs: ReadonlyMap<string, Blob>): ModelFiles {
+  return {
+    folder,
+    names: [...blobs.keys()],
+    path: (name) => name,
+    async open(name) {
+      const blob = blobs.get(name);
+      if (!blob) throw new ModelFolderError(`${name} is not there`);
+      return blobSource(blob);
+    },
+  };
 }
 
 export interface LoadedDecoder {
