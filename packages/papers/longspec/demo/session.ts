@@ -115,7 +115,11 @@ function chooser(device: Device, files: ModelFiles, loaded: LoadedDecoder, targe
 /** Rounds as a reader sees them: a character of several tokens stands where its last token is. */
 function describer(tokenizer: TextTokenizer, endTokens: readonly number[], prompt: readonly number[]) {
   const stream = streamDecoder(tokenizer);
-  const textOf = (id: number) => (endTokens.includes(id) ? '■' : tokenizer.decode([id]));
+  /** Single bytes of a character, and control characters, have no sign of their own. */
+  const textOf = (id: number) => {
+    const text = endTokens.includes(id) ? '■' : tokenizer.decode([id]);
+    return text === '' || /\ufffd|[^\P{C}\n\t]/u.test(text) ? `#${id}` : text;
+  };
   let last = prompt.at(-1);
   return ({ lane, tokens, tree, path, milliseconds }: RaceRound): RunEvent => {
     const pieces = tokens.map((id, i): Piece => {
