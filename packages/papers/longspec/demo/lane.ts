@@ -8,19 +8,27 @@ export interface Lane {
   readonly calls: number;
   /** On its own clock, from the prompt's end on. */
   readonly milliseconds: number;
+  /** How far it was after each call. */
+  readonly marks: readonly { readonly milliseconds: number; readonly tokens: number }[];
   /** Rounds that had a tree, in order; `round` counts all calls. */
   readonly trees: readonly { readonly round: number; readonly tree: TreeView }[];
 }
 
-export const emptyLane: Lane = { pieces: [], calls: 0, milliseconds: 0, trees: [] };
+export const emptyLane: Lane = { pieces: [], calls: 0, milliseconds: 0, marks: [], trees: [] };
 
 /** A lane after further rounds of its own. */
 export function advance(lane: Lane, rounds: readonly Extract<RunEvent, { kind: 'round' }>[]): Lane {
   if (rounds.length === 0) return lane;
+  let tokens = lane.pieces.length;
+  const marks = rounds.map(({ pieces, milliseconds }) => {
+    tokens += pieces.length;
+    return { milliseconds, tokens };
+  });
   return {
     pieces: [...lane.pieces, ...rounds.flatMap(({ pieces }) => pieces)],
     calls: lane.calls + rounds.length,
     milliseconds: rounds.at(-1)!.milliseconds,
+    marks: [...lane.marks, ...marks],
     trees: [
       ...lane.trees,
       ...rounds.flatMap(({ tree }, i) => (tree ? [{ round: lane.calls + i + 1, tree }] : [])),

@@ -84,6 +84,7 @@ test('trees say what came of them, and the clocks are kept close', async () => {
   assert.ok(accepted > 0, 'a model in a loop repeats what lookup finds');
   assert.equal(accepted + guessing.calls, guessing.pieces.length);
   assert.ok(speedUp(guessing, plain)! > 0);
+  assert.equal(guessing.marks.at(-1)!.tokens, guessing.pieces.length);
   // the one that is behind goes next: until one ends no clock is ahead by more than a turn
   const clocks = { guessing: 0, vanilla: 0 };
   const last = { guessing: 0, vanilla: 0 };
