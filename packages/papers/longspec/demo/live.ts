@@ -3,6 +3,8 @@
 import type { Answer, Call, ModelFacts, OpenRequest, Picked, RunEvent, RunRequest } from './protocol.ts';
 
 export interface Live {
+  /** What was asked for. */
+  readonly request: OpenRequest;
   readonly facts: ModelFacts;
   /** Resolves when both decodings have ended; `signal` ends them after the call under way and rejects. */
   run(request: RunRequest, onEvent: (event: RunEvent) => void, signal: AbortSignal): Promise<void>;
@@ -35,21 +37,28 @@ export async function openLive(request: OpenRequest): Promise<Live> {
     if ('error' in data) waiter?.reject(new Error(data.error));
     else waiter?.resolve(data);
   });
+  const closed = new Error('another model was chosen');
+  let isClosed = false;
   let calls = 0;
   const ask = (make: (id: number) => Call): { readonly id: number; readonly answer: Promise<Answer> } => {
     const id = calls++;
-    const answer = new Promise<Answer>((resolve, reject) => waiting.set(id, { resolve, reject }));
+    const answer = new Promise<Answer>((resolve, reject) => {
+      if (isClosed) reject(closed);
+      else waiting.set(id, { resolve, reject });
+    });
     worker.postMessage(make(id));
     return { id, answer };
   };
   const close = async () => {
+    isClosed = true;
     worker.terminate();
-    fail(new Error('the live run was closed'));
+    fail(closed);
   };
   try {
     const answer = await ask((id) => ({ id, open: request })).answer;
     const { opened } = answer as Extract<Answer, { opened: ModelFacts }>;
     return {
+      request,
       facts: opened,
       async run(asked, onEvent, signal) {
         signal.throwIfAborted();

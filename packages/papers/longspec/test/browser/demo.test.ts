@@ -149,7 +149,7 @@ test('every round has its tree, which can be looked at again by keyboard', async
   // the root, a tree of six guesses, and the model's own token
   assert.equal(await tree.locator('circle').count(), 8);
   const name = await tree.getByRole('img').getAttribute('aria-label');
-  assert.match(name!, /^Round 2: 6 guesses after “.*” /s);
+  assert.match(name!, /^Round 2: 6 guesses after “.*”, .* the model itself added “.*”\.$/s);
   await page.keyboard.press('End');
   assert.equal(await round(), last);
 });
@@ -207,7 +207,8 @@ test('what is wrong with files and requests is said in a line that names it', as
   const named = join(root, 'mine.safetensors');
   await copyFile(join(folder, 'draft.safetensors'), named);
   await pick(page, 'A draft for it', named);
-  await page.locator('.demo[data-ready]').waitFor();
+  await page.locator('.demo:not([data-ready])').waitFor();
+  await page.locator('.demo[data-ready]').waitFor({ timeout: 60_000 });
   await page.getByLabel('New tokens').fill('10');
   await page.getByLabel('Tree', { exact: true }).fill('2,x');
   await button(page, 'Continue the text').click();
