@@ -14,12 +14,16 @@ import {
   type SafetensorsFile,
 } from './safetensors-reader.ts';
 
-/** A file on disk. */
+/** A file on disk. Throws the system's error, and an Error for a folder. */
 export async function diskSource(path: string): Promise<ByteSource> {
   const handle = await open(path, 'r');
-  const { size } = await handle.stat();
+  const stats = await handle.stat();
+  if (stats.isDirectory()) {
+    await handle.close();
+    throw new Error('a folder');
+  }
   return {
-    size,
+    size: stats.size,
     read: (start, length) => readRange(handle, start, length, path),
     close: () => handle.close(),
   };

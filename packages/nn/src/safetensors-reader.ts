@@ -64,9 +64,11 @@ export async function readMatchingFrom(
   return tensors;
 }
 
+/** Opens, or throws in the system's words, without the path that the error names anyway. */
 async function openReadable(path: string, open: OpenBytes): Promise<ByteSource> {
-  return open(path).catch((error: Error) => {
-    throw new SafetensorsError(path, undefined, 'file', error.message, 'a readable file');
+  return open(path).catch(({ code, message }: Error & { readonly code?: string }) => {
+    const found = code === 'ENOENT' ? undefined : message.replace(/, \w+ '.*'$/, '');
+    throw new SafetensorsError(path, undefined, 'file', found, 'a readable file');
   });
 }
 

@@ -24,6 +24,7 @@ export async function readDecoder(folder: string): Promise<LoadedDecoder> {
   return readDecoderFrom(await diskFiles(folder));
 }
 
+/** What `writeDecoder` makes a Hugging Face folder of. */
 export interface SavedDecoder {
   readonly model: Decoder;
   readonly weights: Weights;

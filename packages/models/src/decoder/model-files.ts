@@ -35,6 +35,7 @@ export function blobFiles(folder: string, blobs: ReadonlyMap<string, Blob>): Mod
   };
 }
 
+/** A Hugging Face model, read. */
 export interface LoadedDecoder {
   readonly folder: string;
   readonly config: DecoderConfig;
