@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { lockFolder } from '@working-papers/daily/database/folder-lock';
@@ -12,9 +12,9 @@ const repository = join(site, '../..');
 const viteCommand = fileURLToPath(new URL('bin/vite.js', import.meta.resolve('vite/package.json')));
 
 export interface BuildOptions {
-  /** Folder for the result, relative to this package. */
+  /** Folder for the result, relative to this package; default `WP_SITE_OUT`, else `build`. */
   out?: string;
-  /** Folder with one folder a paper. */
+  /** Folder with one folder a paper, relative to this package; default `WP_SITE_PAPERS`, else all of ours. */
   papers?: string;
 }
 
@@ -49,8 +49,8 @@ function fingerprint(papers: string): string {
  * @throws Error with Vite's output where the build fails.
  */
 export async function buildSite(options: BuildOptions = {}): Promise<string> {
-  const out = join(site, options.out ?? 'build');
-  const papers = join(site, options.papers ?? '../papers');
+  const out = resolve(site, options.out ?? process.env.WP_SITE_OUT ?? 'build');
+  const papers = resolve(site, options.papers ?? process.env.WP_SITE_PAPERS ?? '../papers');
   const stamp = join(out, '.sources');
   const current = fingerprint(papers);
   const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === current;

@@ -35,8 +35,9 @@ export default defineConfig({
   ],
   resolve: { conditions: [...conditions, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [...conditions, ...defaultServerConditions] } },
-  // The policy allows no fonts that are part of a style sheet, as small ones would be.
-  build: { assetsInlineLimit: (path) => (/\.(woff2?|ttf)$/.test(path) ? false : undefined) },
+  // The policy allows neither fonts that are part of a style sheet nor fetching what is part of a script, as small
+  // files would be.
+  build: { assetsInlineLimit: (path) => (/\.(woff2?|ttf|json)$/.test(path) ? false : undefined) },
   worker: { format: 'es' },
   optimizeDeps: { exclude: ['onnxruntime-web'] },
   server: { headers: isolationHeaders, fs: { allow: [here('../..')] } },

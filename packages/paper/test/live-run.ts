@@ -1,6 +1,7 @@
 /** What browser tests of live runs share: the page on a free port, a browser, and `wp` beside them. */
 
 import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,12 +18,25 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** The page on a free port, built where needed, on a database of its own. */
-export async function serve(): Promise<Site> {
+/**
+ * The page on a free port, built where needed, on a database of its own.
+ *
+ * @param papers a folder to build it around instead of ours. The page shows live runs of papers that work; another
+ * one's can be tried under the name of such a paper.
+ */
+export async function serve(papers?: string): Promise<Site> {
   const home = mkdtempSync(join(tmpdir(), 'wp-home-'));
+  const site = join(root, 'packages/site');
+  const out =
+    papers && join(site, '.cache', `live-${createHash('sha256').update(papers).digest('hex').slice(0, 8)}`);
   const server = spawn(process.execPath, ['--conditions=source', 'start.ts', '--port', '0'], {
-    cwd: join(root, 'packages/site'),
-    env: { ...process.env, WP_HOME: home, DATABASE_URL: '' },
+    cwd: site,
+    env: {
+      ...process.env,
+      WP_HOME: home,
+      DATABASE_URL: '',
+      ...(papers && { WP_SITE_PAPERS: papers, WP_SITE_OUT: out }),
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');
@@ -77,16 +91,20 @@ export async function wp<T>(...words: readonly string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
-/** Parts of a live run that stick out of the page's sides. */
+/** Parts of a live run that stick out of the page's sides; what is drawn in pictures or scrolls in itself may. */
 export function partsOutside(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const edge = document.documentElement.clientWidth;
-    return [...document.querySelectorAll('#live *')]
-      .filter((element) => !element.closest('.visually-hidden'))
+    const section = document.getElementById('live')!.closest('section')!;
+    const scrolls = (element: Element): boolean =>
+      element !== section &&
+      (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement!));
+    return [...section.querySelectorAll('*')]
+      .filter((element) => !element.closest('.visually-hidden, svg *') && !scrolls(element.parentElement!))
       .filter((element) => {
         const { left, right, width } = element.getBoundingClientRect();
         return width > 1 && (left < -0.5 || right > edge + 0.5);
       })
-      .map((element) => String(element.getAttribute('class')));
+      .map((element) => `${element.localName} ${element.getAttribute('class')}`);
   });
 }

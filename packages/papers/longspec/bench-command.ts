@@ -12,6 +12,7 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('./bench.ts')),
   ...(await import('./corpus.ts')),
+  ...(await import('./example-text.ts')),
   ...(await import('./report.ts')),
   ...(await import('./text-model.ts')),
 });

@@ -29,24 +29,6 @@ export function benchPrompt(
   return [begin, ...tokens.subarray(start, start + context - 1)];
 }
 
-/** Lines of a log of our own making: text that repeats itself, with numbers that do not. */
-export function logText(lines: number, seed: number): string {
-  const random = new Random(seed).fork('log');
-  const pick = (words: readonly string[]) => words[random.integer(words.length)]!;
-  return Array.from({ length: lines }, (_, i) => {
-    const time = new Date(Date.UTC(2026, 0, 1) + i * 1700).toISOString();
-    const level = pick(['INFO', 'INFO', 'INFO', 'WARN', 'ERROR']);
-    const service = pick(['harbour', 'lighthouse', 'ferry', 'warehouse']);
-    const event = pick([
-      `request finished path=/v1/${service} status=${pick(['200', '200', '404', '500'])} ms=${random.integer(900)}`,
-      `connection opened peer=10.0.${random.integer(9)}.${random.integer(99)}`,
-      'connection closed by peer',
-      `retrying in ${random.integer(30)} seconds, attempt ${1 + random.integer(5)} of 5`,
-    ]);
-    return `${time} ${level} ${service}: ${event}\n`;
-  }).join('');
-}
-
 export interface BenchCase {
   readonly text: string;
   readonly context: number;

@@ -128,6 +128,21 @@ export async function prepare(
   }
 }
 
+/** The same prompt once more, to be continued beside the first: copied, not computed. */
+export async function copyPrefix(target: CachedDecoder, prefix: Prefix): Promise<Prefix> {
+  const cache = await target.createCache(prefix.cache.capacity);
+  try {
+    await cache.copy(
+      prefix.cache,
+      prefix.prompt.map((_, place) => place),
+    );
+  } catch (error) {
+    await cache.dispose();
+    throw error;
+  }
+  return { ...prefix, cache, dispose: () => cache.dispose() };
+}
+
 /** Yields what each call of the target emits; returns how it went. Throws what `signal` was aborted with. */
 export async function* decode(options: DecodeOptions): AsyncGenerator<Round, Summary, undefined> {
   check(options);

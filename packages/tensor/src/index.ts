@@ -33,7 +33,13 @@ export {
   recomputedAttention,
   scaledDotProductAttention,
 } from './ops/attention.ts';
-export { type CachedKeys, cachedAttention, type OwnKeys, type QueryCount } from './ops/cached-attention.ts';
+export {
+  type CachedKeys,
+  cachedAttention,
+  maskedAttention,
+  type OwnKeys,
+  type QueryCount,
+} from './ops/cached-attention.ts';
 export * from './ops/comparison.ts';
 export * from './ops/constant.ts';
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from './ops/conv.ts';

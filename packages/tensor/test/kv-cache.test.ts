@@ -6,6 +6,7 @@ import {
   type InputSpec,
   KvCache,
   keepOnDevice,
+  maskedAttention,
   type NdArray,
   ndarray,
   openDevice,
@@ -99,8 +100,10 @@ test('attention to chunks and to own keys is one masked softmax over all of them
     assert.equal(cache.length, cachedCount);
     const attend = await device.compile(
       (q, cached, k, v, bias) =>
-        (['few', 'many'] as const).map((queries) =>
-          cachedAttention(q, cached, { keys: k, values: v, bias }, queries),
+        [cachedAttention, maskedAttention].flatMap((attention) =>
+          (['few', 'many'] as const).map((queries) =>
+            attention(q, cached, { keys: k, values: v, bias }, queries),
+          ),
         ),
       {
         inputs: [

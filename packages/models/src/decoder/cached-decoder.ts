@@ -12,6 +12,7 @@ import {
   gather,
   KvCache,
   keepOnDevice,
+  maskedAttention,
   type NdArray,
   ndarray,
   type QueryCount,
@@ -111,7 +112,14 @@ const fewRows = 16;
 const smallModel = 2 ** 30;
 
 /** The decoder as a graph: T tokens after a cache → logits of those asked for, and the tokens' keys and values. */
-function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors, queries: QueryCount) {
+function trace(
+  { model, attention = 'hybrid' }: CachedDecoderOptions,
+  fused: Fused,
+  inputs: Traced,
+  cache: CacheTensors,
+  queries: QueryCount,
+) {
+  const attend = attention === 'hybrid' ? cachedAttention : maskedAttention;
   const { numHeads, numKvHeads, headDim } = model.config;
   const { tokens, cos, sin, bias, read } = inputs;
   const time = tokens.dim(0);
@@ -127,7 +135,7 @@ function trace(model: Decoder, fused: Fused, inputs: Traced, cache: CacheTensors
     const keys = turned.slice(1, numHeads); // (T, Hkv, dh)
     const values = heads.slice(1, numHeads + numKvHeads);
     own.push({ keys, values });
-    x = x.add(oProj.forward(cachedAttention(q, cache[i]!, { keys, values, bias }, queries)));
+    x = x.add(oProj.forward(attend(q, cache[i]!, { keys, values, bias }, queries)));
     const [gate, up] = fused
       .forward(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj])
       .split(2, -1) as [Tensor, Tensor];
@@ -147,13 +155,19 @@ export interface CachedDecoderOptions {
   readonly device: Device;
   readonly model: Decoder;
   readonly weights: Weights;
+  /**
+   * How tokens attend to the cache and to each other; default `hybrid`, which masks only what is not in the cache.
+   * `masked` copies and masks everything: for comparison.
+   */
+  readonly attention?: 'hybrid' | 'masked';
 }
 
-function compile({ device, model, weights }: CachedDecoderOptions, queries: QueryCount) {
+function compile(options: CachedDecoderOptions, queries: QueryCount) {
+  const { device, model, weights } = options;
   const { config } = model;
   const fused = new Fused(weights);
   const half = config.headDim / 2;
-  return device.compile((inputs, cache) => trace(model, fused, inputs, cache, queries), {
+  return device.compile((inputs, cache) => trace(options, fused, inputs, cache, queries), {
     inputs: [
       {
         tokens: { shape: ['tokens'], dtype: 'int32' },

@@ -1,128 +1,27 @@
 /** A folder as Hugging Face's libraries write and read it: configuration, weights, tokenizer. Node only. */
 
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '@working-papers/nn/atomic';
-import { loadStateDict, stateDict, stateShapes, type Weights } from '@working-papers/nn/module';
+import { stateDict, type Weights } from '@working-papers/nn/module';
 import type { FloatStorage } from '@working-papers/nn/safetensors';
-import { openSafetensors, readMatching, writeSafetensors } from '@working-papers/nn/safetensors-file';
-import { ConfigError, type DecoderConfig, parseConfig, writeConfig } from './config.ts';
-import { Decoder } from './decoder.ts';
-import { TextTokenizer } from './tokenizer.ts';
+import { diskSource, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import { writeConfig } from './config.ts';
+import type { Decoder } from './decoder.ts';
+import { type LoadedDecoder, type ModelFiles, readDecoderFrom } from './model-files.ts';
 
-/** A Hugging Face folder, read. */
-export interface LoadedDecoder {
-  readonly folder: string;
-  readonly config: DecoderConfig;
-  readonly model: Decoder;
-  readonly weights: Weights;
-  readonly tokenizer: TextTokenizer;
-  /** Tokens that end a text: those of `generation_config.json`, else of `config.json`. */
-  readonly endTokens: readonly number[];
+/** A folder on disk; one that is not there has no files. */
+export async function diskFiles(folder: string): Promise<ModelFiles> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+  return { folder, names, path: (name) => join(folder, name), open: diskSource };
 }
 
-/** A folder that lacks something, or has it in a format that is not read here. */
-export class ModelFolderError extends Error {
-  override readonly name = 'ModelFolderError';
-}
-
-/**
- * Reads `config.json`, `model.safetensors` or the shards of `model.safetensors.index.json`, `tokenizer.json` with
- * `tokenizer_config.json`, `generation_config.json` and `chat_template.jinja`. F32, F16 and BF16 become float32.
- * Throws a ModelFolderError or ConfigError that names the file, a SafetensorsError for a damaged or missing shard, and
- * a NameMismatchError that lists missing, unexpected and mis-shaped tensors.
- */
+/** `readDecoderFrom` of a folder on disk. */
 export async function readDecoder(folder: string): Promise<LoadedDecoder> {
-  const configFile = join(folder, 'config.json');
-  const json = await readJson(configFile);
-  if (!json)
-    throw new ModelFolderError(`${configFile} is not there: a folder of a Hugging Face model is needed`);
-  const config = parseConfig(json, configFile);
-  const model = new Decoder(config);
-  const weights = await readWeights(folder, model);
-  const generation = await readJson(join(folder, 'generation_config.json'));
-  const endTokens = endTokensOf(generation, 'generation_config.json') ?? endTokensOf(json, configFile) ?? [];
-  return { folder, config, model, weights, tokenizer: await readTokenizer(folder, config), endTokens };
-}
-
-async function readWeights(folder: string, model: Decoder): Promise<Weights> {
-  const file = await weightsFile(folder);
-  await refuseOtherDtypes(file);
-  // PyTorch keeps a tied output layer beside the embedding, and old files their frequencies
-  const rename = (name: string) =>
-    name.endsWith('rotary_emb.inv_freq') || (model.config.tied && name === 'lm_head.weight')
-      ? undefined
-      : name;
-  return loadStateDict(model, await readMatching(file, stateShapes(model), { rename, file }));
-}
-
-/** The safetensors file or index of a folder. */
-async function weightsFile(folder: string): Promise<string> {
-  for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
-    const file = join(folder, name);
-    if (existsSync(file)) return file;
-  }
-  const pickle = (await readdir(folder)).find((name) => /\.(bin|pth?)$/.test(name));
-  const found = pickle === undefined ? '' : `; ${pickle} is a pickle: convert to safetensors`;
-  throw new ModelFolderError(
-    `${folder} has no model.safetensors and no model.safetensors.index.json${found}`,
-  );
-}
-
-async function refuseOtherDtypes(path: string): Promise<void> {
-  await using file = await openSafetensors(path);
-  for (const name of file.names) {
-    const { dtype } = file.info(name);
-    if (!['F32', 'F16', 'BF16'].includes(dtype) && !name.endsWith('inv_freq'))
-      throw new ModelFolderError(`${path}: ${name} is stored as ${dtype}, expected F32, F16 or BF16`);
-  }
-}
-
-/** The tokenizer of a folder. Throws a ModelFolderError where it is not there or has tokens that the model has not. */
-export async function readTokenizer(folder: string, config?: DecoderConfig): Promise<TextTokenizer> {
-  const file = join(folder, 'tokenizer.json');
-  const json = await readJson(file);
-  if (!json) {
-    const old = existsSync(join(folder, 'tokenizer.model'))
-      ? ': tokenizer.model is SentencePiece, convert it with transformers (save_pretrained of the fast tokenizer)'
-      : '';
-    throw new ModelFolderError(`${file} is not there${old}`);
-  }
-  const more = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {};
-  const template = await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => undefined);
-  const tokenizer = new TextTokenizer(
-    json,
-    template === undefined ? more : { ...more, chat_template: template },
-  );
-  if (config && tokenizer.size > config.vocabSize)
-    throw new ModelFolderError(
-      `${file} has ${tokenizer.size} tokens, the model of ${join(folder, 'config.json')} has ${config.vocabSize}`,
-    );
-  return tokenizer;
-}
-
-type Json = { readonly [key: string]: unknown };
-
-/** `undefined` for a file that is not there. */
-async function readJson(path: string): Promise<Json | undefined> {
-  if (!existsSync(path)) return undefined;
-  try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Json;
-  } catch (error) {
-    throw new ModelFolderError(`${path} is not JSON: ${(error as Error).message}`);
-  }
-  throw new ModelFolderError(`${path} is not a JSON object`);
-}
-
-function endTokensOf(json: Json | undefined, file: string): readonly number[] | undefined {
-  const value = json?.eos_token_id;
-  if (value == null) return undefined;
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (!list.every((id) => Number.isInteger(id)))
-    throw new ConfigError(file, 'eos_token_id', value, 'a token id or a list of them');
-  return list as number[];
+  return readDecoderFrom(await diskFiles(folder));
 }
 
 /** What `writeDecoder` makes a Hugging Face folder of. */

@@ -73,11 +73,11 @@ export async function collect(
 }
 
 /** Writes a folder with a tokenizer of its own, a target and a draft; `chat_template` where `template` is given. */
-export async function writeTinyFolder(folder: string, template?: string): Promise<void> {
+export async function writeTinyFolder(folder: string, template?: string, maxPositions = 512): Promise<void> {
   const tokenizer = trainByteBpe(['the whale swam and the whale dived again, and then it swam. '.repeat(9)], {
     vocabSize: 300,
   });
-  const models = tinyModels({ vocab_size: 300, max_position_embeddings: 512 });
+  const models = tinyModels({ vocab_size: 300, max_position_embeddings: maxPositions });
   await writeDecoder(folder, {
     model: models.target,
     weights: models.targetWeights,

@@ -3,7 +3,7 @@
 import { type Dim, divDims, mulDims, sameShape } from '../dims.ts';
 import { refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { ones } from './constant.ts';
+import { ones, zeros } from './constant.ts';
 import { concat } from './shape.ts';
 
 /** A layer of a `KvCache`, as the views of it are given to a compiled function. */
@@ -95,6 +95,29 @@ export function cachedAttention(
     ? merged.reshape([kvHeads, dim, group, time]).transpose([3, 0, 2, 1])
     : merged.reshape([kvHeads, group, time, dim]).transpose([2, 0, 1, 3]);
   return apart.reshape([time, mulDims(heads, dim)]);
+}
+
+/**
+ * The same as one softmax under one mask: cache and own keys are copied into one and masked whole, which is how trees
+ * are attended to where there is no hybrid. Here to be compared with.
+ */
+export function maskedAttention(
+  q: Tensor,
+  { keys, values }: CachedKeys,
+  own: OwnKeys,
+  queries: QueryCount = 'few',
+): Tensor {
+  const [chunks, kvHeads, chunk] = keys.shape as [Dim, Dim, Dim];
+  const [dim, cached, count] = [q.size(2), mulDims(chunks, chunk), own.keys.dim(0)];
+  const ownKeys = concat([own.keys, zeros([count, kvHeads, 1])], 2).transpose([1, 0, 2]);
+  const cachedKeys = keys.transpose([1, 0, 2, 3]).reshape([kvHeads, cached, dim + 1]);
+  const cachedValues = values.transpose([1, 2, 0, 3]).reshape([kvHeads, dim, cached]);
+  const all = {
+    keys: concat([cachedKeys, ownKeys], 1).unsqueeze(0),
+    values: concat([cachedValues, own.values.transpose([1, 2, 0])], 2).unsqueeze(0),
+    bias: concat([zeros([cached, q.dim(0)]), own.bias], 0),
+  };
+  return cachedAttention(q, all, undefined, queries);
 }
 
 /** Scores [parts, kvHeads, keys, rows] (of many, rows before keys), values [parts, kvHeads, D, keys]. */

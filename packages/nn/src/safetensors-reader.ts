@@ -1,0 +1,178 @@
+/**
+ * Checkpoints read a tensor at a time, from wherever their bytes are: a disk, or files that a reader of a page picked.
+ */
+import type { NdArray } from '@working-papers/tensor/array';
+import { decodeTensor, type ReadOptions } from './safetensors.ts';
+import { parseHeader, parseHeaderLength, SafetensorsError, type TensorInfo } from './safetensors-header.ts';
+import { type MatchOptions, matchNames } from './safetensors-names.ts';
+
+/** A file that parts of can be read. */
+export interface ByteSource {
+  readonly size: number;
+  /** An array of its own of exactly `length` bytes. */
+  read(start: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Opens a file by its path. Throws where there is none. */
+export type OpenBytes = (path: string) => Promise<ByteSource>;
+
+/** A blob, a reader's file for one. */
+export function blobSource(blob: Blob): ByteSource {
+  return {
+    size: blob.size,
+    read: async (start, length) => new Uint8Array(await blob.slice(start, start + length).arrayBuffer()),
+    close: async () => {},
+  };
+}
+
+/** An open checkpoint of one file or of many shards; only the headers are in memory. */
+export interface SafetensorsFile extends AsyncDisposable {
+  readonly path: string;
+  readonly names: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Throws a SafetensorsError for a name that is not there. */
+  info(name: string): TensorInfo;
+  /** Reads the bytes of this tensor only. */
+  read(name: string, options?: ReadOptions): Promise<NdArray>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a `.safetensors` file, or all shards of a `model.safetensors.index.json`, which lie beside it.
+ * Throws a SafetensorsError that names the file for whatever is malformed.
+ */
+export async function openCheckpoint(path: string, open: OpenBytes): Promise<SafetensorsFile> {
+  return path.endsWith('.json') ? openShards(path, open) : openOne(path, open);
+}
+
+/**
+ * The tensors of a model from a checkpoint at `path`, under the model's names, in the model's order.
+ * Throws a NameMismatchError, before any tensor is read, when names or shapes do not fit.
+ */
+export async function readMatchingFrom(
+  path: string,
+  open: OpenBytes,
+  expected: ReadonlyMap<string, readonly number[]>,
+  options: ReadOptions & MatchOptions = {},
+): Promise<Map<string, NdArray>> {
+  await using file = await openCheckpoint(path, open);
+  const shapes = new Map(file.names.map((name) => [name, file.info(name).shape]));
+  const pairs = matchNames(expected, shapes, { file: path, ...options });
+  const tensors = new Map<string, NdArray>();
+  for (const name of expected.keys()) tensors.set(name, await file.read(pairs.get(name)!, options));
+  return tensors;
+}
+
+/** Opens, or throws in the system's words, without the path that the error names anyway. */
+async function openReadable(path: string, open: OpenBytes): Promise<ByteSource> {
+  return open(path).catch(({ code, message }: Error & { readonly code?: string }) => {
+    const found = code === 'ENOENT' ? undefined : message.replace(/, \w+ '.*'$/, '');
+    throw new SafetensorsError(path, undefined, 'file', found, 'a readable file');
+  });
+}
+
+async function openOne(path: string, open: OpenBytes): Promise<SafetensorsFile> {
+  const source = await openReadable(path, open);
+  const { size } = source;
+  try {
+    const length = parseHeaderLength(await source.read(0, Math.min(8, size)), size, path);
+    const dataStart = 8 + length;
+    const { tensors, metadata } = parseHeader(await source.read(8, length), size - dataStart, path);
+    const info = (name: string) => lookUp(tensors, name, path);
+    return {
+      path,
+      names: [...tensors.keys()],
+      metadata,
+      info,
+      async read(name, options) {
+        const { begin, end } = info(name);
+        const bytes = await source.read(dataStart + begin, end - begin);
+        return decodeTensor(info(name), bytes, path, options);
+      },
+      close: () => source.close(),
+      [Symbol.asyncDispose]: () => source.close(),
+    };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function openShards(path: string, open: OpenBytes): Promise<SafetensorsFile> {
+  const shardOf = await readIndex(path, open);
+  const shards = new Map<string, SafetensorsFile>();
+  const close = async () => {
+    for (const shard of shards.values()) await shard.close();
+  };
+  const tensors = new Map<string, TensorInfo>();
+  const metadata: Record<string, string> = {};
+  try {
+    for (const [name, shardName] of shardOf) {
+      let shard = shards.get(shardName);
+      if (shard === undefined) {
+        shard = await openOne(`${path.slice(0, -basename(path).length)}${shardName}`, open);
+        shards.set(shardName, shard);
+        Object.assign(metadata, shard.metadata);
+      }
+      tensors.set(name, shard.info(name));
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const info = (name: string) => lookUp(tensors, name, path);
+  return {
+    path,
+    names: [...tensors.keys()],
+    metadata,
+    info,
+    async read(name, options) {
+      return shards.get(shardOf.get(info(name).name)!)!.read(name, options);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Names to shard files, from the index that large checkpoints have beside their shards. */
+async function readIndex(path: string, open: OpenBytes): Promise<Map<string, string>> {
+  const source = await openReadable(path, open);
+  const text = new TextDecoder().decode(await source.read(0, source.size));
+  await source.close();
+  let index: unknown;
+  try {
+    index = JSON.parse(text);
+  } catch (error) {
+    throw new SafetensorsError(path, undefined, 'index', (error as Error).message, 'JSON');
+  }
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw new SafetensorsError(
+      path,
+      undefined,
+      'weight_map',
+      map,
+      'an object from tensor names to file names',
+    );
+  }
+  const entries = Object.entries(map);
+  for (const [name, shard] of entries) {
+    if (typeof shard !== 'string' || shard === '' || shard !== basename(shard)) {
+      throw new SafetensorsError(path, name, 'shard', shard, 'the name of a file beside the index');
+    }
+  }
+  return new Map(entries as [string, string][]);
+}
+
+function lookUp(tensors: ReadonlyMap<string, TensorInfo>, name: string, path: string): TensorInfo {
+  const info = tensors.get(name);
+  if (info === undefined)
+    throw new SafetensorsError(path, name, 'tensor', 'none', `one of ${tensors.size} names`);
+  return info;
+}
+
+/** What follows the last slash, of either kind. */
+function basename(path: string): string {
+  return /[^/\\]*$/.exec(path)![0];
+}
