@@ -90,7 +90,10 @@ test('wp run refuses in one line what it cannot do', async () => {
   await assert.rejects(run({ text: 'a', prompt: 'b' }), /--text and --prompt are both given/);
   await assert.rejects(run({ text: 'a', chat: true }), /no chat template/);
   await assert.rejects(run({ text: 'a', maxNewTokens: 9999 }), /the model has 512 positions/);
-  await assert.rejects(run({ text: 'a', draft: 'x.pth' }), /x\.pth is a pickle: convert to safetensors/);
+  await assert.rejects(
+    run({ text: 'a', draft: 'x.safetensors' }),
+    /x\.safetensors is not there: 'wp train longspec' makes/,
+  );
 });
 
 test('wp train makes a draft in two stages, which wp run takes', async () => {
