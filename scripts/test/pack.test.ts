@@ -99,13 +99,13 @@ test('a small program runs on them: the engine in its worker, a checkpoint and a
 
 test("the engine's README trains in fifteen lines, and another reader finds the values that it saved", () => {
   const readme = readFileSync(join(root, 'packages', 'tensor', 'README.md'), 'utf8');
-  const example = /```js\n(.*?)```/s.exec(readme)![1]!.trim();
+  const example = /```ts\n(.*?)```/s.exec(readme)![1]!.trim();
   assert.equal(example.split('\n').length, 15);
   const show = `
     const named = [...stateDict(model, await trainer.weights())];
     console.log(JSON.stringify(named.map(([name, { shape, data }]) => ({ name, shape, data: [...data] }))));`;
-  writeFileSync(join(outside, 'train.mjs'), example + show);
-  const lines = run(process.execPath, ['train.mjs'], outside).trim().split('\n');
+  writeFileSync(join(outside, 'train.mts'), example + show);
+  const lines = run(process.execPath, ['train.mts'], outside).trim().split('\n');
   const weights = JSON.parse(lines.pop()!) as Saved[];
   const losses = lines.map(Number);
   assert.equal(losses.length, 200);

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { saveSearch } from '@working-papers/daily/accounts/saved-searches';
 import { logIn, requestLogin } from '@working-papers/daily/accounts/sessions';
+import { sign } from '@working-papers/daily/accounts/tokens';
 import { utcDate } from '@working-papers/daily/dates';
 import { unsubscribeAddress } from '@working-papers/daily/mail/addresses';
 import type { Letter, Mailer } from '@working-papers/daily/mail/mailer';
@@ -38,13 +39,14 @@ before(async () => {
       const [token = ''] = /(?<=token=)[\w-]+/.exec(letters[0]!.text) ?? [];
       const begun = await logIn(db, settings, { token, visitor: 'x' });
       assert.ok(begun);
-      session = `session=${begun.token}`;
+      const secret = await signingSecret(db);
+      session = `session=${begun.token}.${sign(secret, 'session', begun.token)}`;
       const { id } = await saveSearch(db, begun.reader.id, {
         query: { text: 'attention' },
         name: '',
         alert: true,
       });
-      const address = unsubscribeAddress('http://page', await signingSecret(db), { kind: 'alert', id });
+      const address = unsubscribeAddress('http://page', secret, { kind: 'alert', id });
       ending = address.slice('http://page'.length);
     },
   });

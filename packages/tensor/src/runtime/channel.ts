@@ -6,7 +6,13 @@ import type { HostOptions, Reply, Request } from './host.ts';
 /** To the device's thread. */
 export type Message =
   | { readonly id: number; readonly open: HostOptions & { readonly assets: string | undefined } }
-  | { readonly id: number; readonly request: Request };
+  | { readonly id: number; readonly request: Request }
+  | Closing;
+
+/** Nothing is answered any more, not even what waits. */
+export interface Closing {
+  readonly closing: true;
+}
 
 /** From the device's thread, by the number of the message. */
 export type Answer =

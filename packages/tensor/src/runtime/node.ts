@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Provider } from '../operator.ts';
-import type { Port } from './channel.ts';
+import type { Message, Port } from './channel.ts';
 import type { StoreKind } from './host.ts';
 
 /** What `openDevice` opens when nothing is asked for. */
@@ -41,6 +41,7 @@ export async function spawn(): Promise<Port> {
     (option) => option.startsWith('--') && !/^--(input-type|eval|print)/.test(option),
   );
   const worker = new Worker(new URL(file, import.meta.url), asText ? { execArgv: kept } : {});
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     onAnswer: (listener) => {
@@ -52,8 +53,11 @@ export async function spawn(): Promise<Port> {
       worker.on('error', listener);
       worker.on('exit', (code) => listener(new Error(`the device's worker ended with code ${code}`)));
     },
+    // A thread that is ended while ONNX Runtime's native part runs takes the whole process down: it ends by itself.
     close: async () => {
-      await worker.terminate();
+      worker.ref();
+      worker.postMessage({ closing: true } satisfies Message);
+      await ended;
     },
   };
 }

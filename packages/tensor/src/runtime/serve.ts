@@ -1,16 +1,22 @@
 /** The worker's main loop, the same in Node and in the browser: messages in, answers out, one after another. */
 
-import { type Answer, type Message, transferable } from './channel.ts';
+import { type Answer, type Closing, type Message, transferable } from './channel.ts';
 import { Host, type HostOptions, type Ort } from './host.ts';
 
-/** What a device's thread does with messages: opens ONNX Runtime with the first, answers the others in order. */
+/**
+ * What a device's thread does with messages: opens ONNX Runtime with the first, answers the others in order, and calls `end`
+ * when it is asked to close and nothing runs.
+ */
 export function serve(
   load: (options: HostOptions, assets: string | undefined) => Promise<Ort>,
   answer: (answer: Answer, transfer: ArrayBuffer[]) => void,
+  end: () => void = () => {},
 ): (message: Message) => void {
   let host: Host | undefined;
+  let isClosing = false;
   let queue = Promise.resolve();
-  const handle = async (message: Message): Promise<void> => {
+  const handle = async (message: Exclude<Message, Closing>): Promise<void> => {
+    if (isClosing) return;
     const { id } = message;
     try {
       if ('open' in message) {
@@ -26,6 +32,9 @@ export function serve(
     }
   };
   return (message) => {
-    queue = queue.then(() => handle(message));
+    if ('closing' in message) {
+      isClosing = true;
+      queue = queue.then(end);
+    } else queue = queue.then(() => handle(message));
   };
 }

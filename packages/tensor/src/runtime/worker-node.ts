@@ -20,5 +20,6 @@ port.on(
       return ort;
     },
     (answer, transfer) => port.postMessage(answer, transfer),
+    () => process.exit(),
   ) satisfies (message: Message) => void,
 );
