@@ -115,8 +115,7 @@ const papers: readonly PaperFacts[] = [
       inference: 'points of guided sampling, which drift away from them',
     },
     tags: ['image generation', 'distillation'],
-    input: '--class horse',
-    state: 'works',
+    state: 'not yet',
   },
   {
     id: 'cascade-rcnn',
