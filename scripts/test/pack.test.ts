@@ -100,7 +100,7 @@ test('a small program runs on them: the engine in its worker, a checkpoint and a
 test("the engine's README trains in fifteen lines, and another reader finds the values that it saved", () => {
   const readme = readFileSync(join(root, 'packages', 'tensor', 'README.md'), 'utf8');
   const example = /```ts\n(.*?)```/s.exec(readme)![1]!.trim();
-  assert.equal(example.split('\n').length, 15);
+  assert.equal(example.split('\n').filter(Boolean).length, 15);
   const show = `
     const named = [...stateDict(model, await trainer.weights())];
     console.log(JSON.stringify(named.map(([name, { shape, data }]) => ({ name, shape, data: [...data] }))));`;
