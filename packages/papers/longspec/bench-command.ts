@@ -1,7 +1,9 @@
 /** `wp bench longspec`: LongSpec beside vanilla decoding, prompt lookup, MagicDec and chains, on the same prompts. */
 
+import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
 import { benchOptions } from '@working-papers/paper/bench';
+import type { NamedDraft } from './losses.ts';
 import { modelOptions } from './options.ts';
 import type { Measured, Settings } from './results.ts';
 
@@ -12,7 +14,9 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/manifest')),
   ...(await import('./bench.ts')),
   ...(await import('./corpus.ts')),
+  ...(await import('./draft-file.ts')),
   ...(await import('./example-text.ts')),
+  ...(await import('./losses.ts')),
   ...(await import('./report.ts')),
   ...(await import('./text-model.ts')),
 });
@@ -38,6 +42,16 @@ export const benchCommand = defineCommand({
     temperatures: { type: 'numbers', min: 0, default: [0, 1], description: 'T' },
     prompts: { type: 'integer', min: 1, default: 20, description: 'of each text and context' },
     newTokens: { type: 'integer', min: 2, default: 256, description: 'tokens after each' },
+    texts: {
+      type: 'integer',
+      min: 0,
+      default: 4,
+      description: 'of the longest context, on which losses are measured by position',
+    },
+    losses: {
+      type: 'string',
+      description: 'drafts of which only the losses are measured: NAME=FILE, several with commas between',
+    },
     threads: { type: 'integer', min: 1, description: 'threads of the CPU; default all cores' },
     out: benchOptions.out,
     minutes: benchOptions.minutes,
@@ -73,11 +87,15 @@ export const benchCommand = defineCommand({
       await named(wp.treeName, [2, 2, 2, 1]),
       await named('LongSpec, tree of 16', [3, 4, 4, 4]),
     ];
-    for (const pair of options.more?.split(',') ?? []) {
-      const [name, file] = pair.split('=');
-      if (!name || !file) throw new UserError(`--more ${pair}: expected NAME=FILE`);
+    const drafts: NamedDraft[] = [];
+    const read = async (name: string, file: string) =>
+      drafts.push({ name, ...(await wp.readDraft(file, config)) });
+    await read('LongSpec', draft ?? join(folder, 'draft.safetensors'));
+    for (const [name, file] of namedFiles('more', options.more)) {
       drafters.push(await named(`LongSpec, ${name}`, [2, 2, 2, 1], file));
+      await read(name, file);
     }
+    for (const [name, file] of namedFiles('losses', options.losses)) await read(name, file);
     const newTokens = quick ? Math.min(32, options.newTokens) : options.newTokens;
     const asked = quick ? [128, 1024] : options.contexts;
     const contexts = asked.filter((context) => context + newTokens <= config.maxPositions);
@@ -95,7 +113,10 @@ export const benchCommand = defineCommand({
       out: options.out,
       minutes: options.minutes,
       signal,
-      empty: { ...wp.runManifest({ from: import.meta.url }), settings, decodings: [] },
+      empty: {
+        ...wp.runManifest({ from: import.meta.url }),
+        ...{ settings, decodings: [], losses: [], sinkMass: null },
+      },
       mayDiffer: ['contexts', 'temperatures', 'prompts'],
       withReport: wp.withReport,
     });
@@ -108,6 +129,26 @@ export const benchCommand = defineCommand({
       { name: 'prose', documents: wp.tokenize(tokenizer, documents) },
       { name: 'log', documents: wp.tokenize(tokenizer, logs) },
     ];
+    if (results.losses.length === 0 && options.texts > 0) {
+      const { model: target, weights: targetWeights } = model.loaded;
+      const own = texts[0]!.documents;
+      const longest = own.reduce((most, tokens) => Math.max(most, tokens.length), 0);
+      const length = Math.min(longest, Math.max(...asked));
+      const count = quick ? 1 : options.texts;
+      using bar = output.progress('losses by position', count);
+      const asks = {
+        device,
+        target,
+        targetWeights,
+        drafts,
+        documents: own,
+        begin: begin ?? 0,
+        length,
+        count,
+      };
+      Object.assign(results, await wp.measureLosses({ ...asks, signal, onText: (done) => bar.update(done) }));
+      await save();
+    }
     const cases = Array.from({ length: settings.prompts }, (_, prompt) => prompt).flatMap((prompt) =>
       contexts.flatMap((context) =>
         texts.flatMap((text) =>
@@ -139,3 +180,12 @@ export const benchCommand = defineCommand({
     wp.printResults(output, wp.withReport(results));
   },
 });
+
+/** NAME=FILE, several with commas between. */
+function namedFiles(option: string, text: string | undefined): [name: string, file: string][] {
+  return (text?.split(',') ?? []).map((pair) => {
+    const [name, file] = pair.split('=');
+    if (!name || !file) throw new UserError(`--${option} ${pair}: expected NAME=FILE`);
+    return [name, file];
+  });
+}

@@ -18,6 +18,17 @@ export interface DecodingResult extends Omit<Summary, 'reason' | 'tau'> {
   readonly differs?: { readonly at: number; readonly gap: number };
 }
 
+/** −log of the probability of the next token, averaged over a range of positions of held-out prose. */
+export interface PositionLoss {
+  /** `target`, or a draft's name. */
+  readonly model: string;
+  /** How many tokens before the query the target's keys end; 0 for the target itself. */
+  readonly lag: number;
+  readonly from: number;
+  readonly to: number;
+  readonly crossEntropy: number;
+}
+
 export interface Settings {
   readonly model: string;
   readonly contexts: readonly number[];
@@ -31,6 +42,9 @@ export interface Settings {
 export interface Measured extends RunManifest {
   readonly settings: Settings;
   readonly decodings: readonly DecodingResult[];
+  readonly losses: readonly PositionLoss[];
+  /** Share of the target's last attention that goes to the first four tokens; null until it is measured. */
+  readonly sinkMass: number | null;
 }
 
 /** `results.json`. */

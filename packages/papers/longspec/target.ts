@@ -41,15 +41,17 @@ export interface TargetStage {
 }
 
 /**
- * Nine tenths of the tokens in short sequences, then a few steps at each longer length.
+ * Two thirds of the tokens in sequences that cost little attention, then in longer and longer ones, of which few steps
+ * are enough: what is left to learn there are the distances.
  */
 export function targetStages(steps: number): readonly TargetStage[] {
-  const long = Math.max(1, Math.round(steps / 36));
+  const share = (of: number) => Math.max(1, Math.round(steps / of));
   return [
-    { length: 1024, batchSize: 8, steps, peakRate: 2e-3 },
-    { length: 4096, batchSize: 1, steps: long, peakRate: 3e-4 },
-    { length: 8192, batchSize: 1, steps: long, peakRate: 2e-4 },
-    { length: 16_383, batchSize: 1, steps: long, peakRate: 1e-4 },
+    { length: 256, batchSize: 16, steps, peakRate: 2e-3 },
+    { length: 1024, batchSize: 4, steps: share(4), peakRate: 1e-3 },
+    { length: 4096, batchSize: 1, steps: share(30), peakRate: 3e-4 },
+    { length: 8192, batchSize: 1, steps: share(60), peakRate: 2e-4 },
+    { length: 16_383, batchSize: 1, steps: share(120), peakRate: 2e-4 },
   ];
 }
 

@@ -34,7 +34,7 @@ export const trainCommand = defineCommand({
     steps: {
       type: 'integer',
       min: 1,
-      description: 'updates of the first stage; default 800, of the target 3,600',
+      description: 'updates of the first stage; default 800, of the target 1,200',
     },
     longSteps: {
       type: 'integer',
@@ -101,7 +101,7 @@ export const trainCommand = defineCommand({
     if (!target && folder === undefined)
       throw new UserError('--model is missing: the folder of the model that the draft is for, or --target');
     const stages = target
-      ? wp.targetStages(options.steps ?? 3600).map(({ length }) => `training-${length}`)
+      ? wp.targetStages(options.steps ?? 1200).map(({ length }) => `training-${length}`)
       : ['stage-1', 'stage-2'];
     const card = wp.beginTraining({
       from: import.meta.url,
@@ -142,7 +142,7 @@ function tokenized(
 
 async function trainTargetFrom(given: Given, seen: Documents, unseen: Documents): Promise<void> {
   const { wp, device, output, signal, options } = given;
-  const { out, seed, resume, steps = 3600 } = options;
+  const { out, seed, resume, steps = 1200 } = options;
   const tokenizerFile = join(out, 'tokenizer.json');
   const isKept = resume && existsSync(tokenizerFile);
   const json = isKept
@@ -246,7 +246,8 @@ async function trainDraftFrom(
   ];
   let trained: Awaited<ReturnType<Engine['trainDraft']>> | undefined;
   const losses: { stage: string; steps: number; loss: number }[] = [];
-  for (const { name, ...stage } of stages) {
+  for (const each of stages) {
+    const { name, ...stage } = each;
     if (stage.steps === 0) continue;
     if (documents.every((tokens) => tokens.length < stage.length)) {
       output.warn(`${name}: no text has ${stage.length} tokens, left out`);
@@ -273,6 +274,13 @@ async function trainDraftFrom(
     });
     signal.throwIfAborted();
     losses.push({ stage: name, steps: trained.steps, loss: last });
+    // what the second stage adds can be measured
+    if (each !== stages.at(-1))
+      await wp.writeDraft(
+        join(out, `draft-${name.replace(' ', '-')}.safetensors`),
+        trained.draft,
+        trained.weights,
+      );
   }
   if (!trained) throw new UserError('--data: no text is long enough to train on');
   const file = join(out, 'draft.safetensors');

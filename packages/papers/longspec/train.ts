@@ -12,7 +12,7 @@ import { cosine, type Schedule, warmup } from '@working-papers/nn/schedules';
 import { type Batch, type Losses, Trainer } from '@working-papers/nn/trainer';
 import { type Device, type NdArray, ndarray, type Tensor } from '@working-papers/tensor';
 import { windows } from './corpus.ts';
-import { DraftModel, partsOf } from './model.ts';
+import { DraftModel, partsOf, type TargetKeys, type TargetParts } from './model.ts';
 import { type AnchorOffsetOptions, anchorOffsetPositions, plainPositions } from './positions.ts';
 
 /** What a batch of N sequences of L tokens is made of. */
@@ -27,18 +27,23 @@ export interface SequenceTensors {
 }
 
 /** −log q(next token) of the draft for each token, [N, L]; the target's keys are those of the same positions. */
-export function draftLosses(
-  target: Decoder,
+export function draftLosses(target: Decoder, draft: DraftModel, batch: SequenceTensors): Tensor {
+  const { tokens, cos, sin } = batch;
+  const inputs = tokens.slice(1, 0, tokens.size(1) - 1);
+  const { keys, values } = traceInference(() => target.lastKeysValues(inputs, { cos, sin }));
+  const seen = { ...partsOf(target), keys: keys.stopGradient(), values: values.stopGradient() };
+  return lossesOnKeys(draft, seen, batch);
+}
+
+/** `draftLosses` with the target's keys and values at hand. */
+export function lossesOnKeys(
   draft: DraftModel,
+  seen: TargetParts & TargetKeys,
   { tokens, cos, sin, lag }: SequenceTensors,
 ): Tensor {
-  const length = tokens.size(1) - 1;
-  const [inputs, next] = [tokens.slice(1, 0, length), tokens.slice(1, 1)];
-  const parts = partsOf(target);
-  const { keys, values } = traceInference(() => target.lastKeysValues(inputs, { cos, sin }));
-  const seen = { ...parts, keys: keys.stopGradient(), values: values.stopGradient() };
+  const inputs = tokens.slice(1, 0, tokens.size(1) - 1);
   const logits = draft.forward(inputs, { cos, sin }, seen, lag); // (N, L, V)
-  return crossEntropy(logits, next, { reduction: 'none' });
+  return crossEntropy(logits, tokens.slice(1, 1), { reduction: 'none' });
 }
 
 /** The batch of `draftLosses` for a draft of this target, as arrays. */
