@@ -114,6 +114,9 @@ const server = createServer((request, response) => {
   }
 });
 
+// Node's 5 s end lines under questions that are on their way: longer than proxies (nginx: 60 s) and readers keep theirs.
+server.keepAliveTimeout = 75_000;
+
 server.on('connection', (socket) => {
   silent.add(socket);
   socket.once('close', () => silent.delete(socket));
