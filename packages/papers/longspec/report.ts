@@ -255,7 +255,7 @@ function lossClaims(measured: Measured): Parameters<typeof claimOf>[] {
     ],
   ];
   const last = (model: string) => lossesOf(measured, model, 1).at(-1);
-  const [anchored, plain] = [last('anchor-offset, stage 1'), last('plain, stage 1')];
+  const [anchored, plain] = [last('after stage 1'), last('plain after stage 1')];
   if (anchored && plain)
     list.push([
       'After short sequences alone, a draft with anchor-offset positions loses less at long ones',
