@@ -16,11 +16,11 @@ import { type Database, openDatabase } from '@working-papers/daily/database/conn
 import { UserError } from '@working-papers/paper';
 import { writeFileWhole } from '@working-papers/paper/files';
 import { runManifest } from '@working-papers/paper/manifest';
+import { writeTable } from '@working-papers/paper/readme-table';
 import { sql } from 'kysely';
 import { fill } from './corpus.ts';
 import { startPage } from './load/page.ts';
 import { kinds, type Load, mix, readAll } from './load/readers.ts';
-import { writeTable } from './readme.ts';
 
 const databases = ['postgres', 'pglite'] as const;
 type Kind = (typeof databases)[number];
@@ -169,5 +169,10 @@ if (out === shown) {
     ]),
   );
   const p95 = kinds.map((kind) => `p95 ${kind}`);
-  await writeTable('load', ['', 'pause', 'p50', 'p95', 'p99', ...p95, 'answers/s', 'errors'], rows);
+  await writeTable(
+    join(import.meta.dirname, '..', 'README.md'),
+    'load',
+    ['', 'pause', 'p50', 'p95', 'p99', ...p95, 'answers/s', 'errors'],
+    rows,
+  );
 }

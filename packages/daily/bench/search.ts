@@ -19,8 +19,8 @@ import { readSettings } from '@working-papers/daily/settings';
 import { editions } from '@working-papers/edition';
 import { writeFileWhole } from '@working-papers/paper/files';
 import { runManifest } from '@working-papers/paper/manifest';
+import { writeTable } from '@working-papers/paper/readme-table';
 import { sql } from 'kysely';
-import { writeTable } from './readme.ts';
 import { type Measures, meanOf, measure, round } from './search/measures.ts';
 import { type JudgedQuery, judgedQueries, kinds } from './search/queries.ts';
 import { judgedRecords, recordCount } from './search/records.ts';
@@ -70,7 +70,8 @@ try {
     hybrid: embedder ? await judge((text) => find(text, embedder)) : null,
   };
   await writeFileWhole(values.out, `${JSON.stringify(results, null, 1)}\n`);
-  if (values.out === shown) await writeTable('search', header, rowsOf(results));
+  if (values.out === shown)
+    await writeTable(join(import.meta.dirname, '..', 'README.md'), 'search', header, rowsOf(results));
   for (const name of ['lexical', 'meaning', 'hybrid'] as const) {
     console.log(name.padEnd(8), results[name] ? JSON.stringify(results[name].all) : `not measured: ${why}`);
   }

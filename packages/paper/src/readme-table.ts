@@ -1,11 +1,11 @@
+/** Tables of a README that a bench writes, between two comments of their name. Node only. */
+
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFileWhole } from '@working-papers/paper/files';
+import { writeFileWhole } from './files.ts';
 
-const readme = join(import.meta.dirname, '..', 'README.md');
-
-/** Puts a bench's table into the README, between the two comments of its name. */
+/** Puts a table between `<!-- name -->` and `<!-- /name -->` of a README. Throws where it has no such place. */
 export async function writeTable(
+  readme: string,
   name: string,
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -15,6 +15,6 @@ export async function writeTable(
   const text = await readFile(readme, 'utf8');
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   const [start, end] = [text.indexOf(open), text.indexOf(close)];
-  if (start < 0 || end < start) throw new Error(`README.md has no '${open}' ... '${close}'`);
+  if (start < 0 || end < start) throw new Error(`${readme} has no '${open}' ... '${close}'`);
   await writeFileWhole(readme, `${text.slice(0, start + open.length)}\n\n${table}\n\n${text.slice(end)}`);
 }
