@@ -40,8 +40,8 @@ export const benchCommand = defineCommand({
       default: 3,
       description: 'trainings of each method; seeds count from 1',
     },
-    updates: { type: 'integer', min: 1, default: 1000, description: 'of each training' },
-    ablationUpdates: { type: 'integer', min: 1, default: 500, description: 'of each ablation' },
+    updates: { type: 'integer', min: 1, default: 2400, description: 'of each training' },
+    ablationUpdates: { type: 'integer', min: 1, default: 1200, description: 'of each ablation' },
     pictures: { type: 'integer', min: 400, default: 1000, description: 'drawn for each method and scale' },
     trajectories: { type: 'integer', min: 10, default: 1000, description: 'to train on' },
     scales: { type: 'string', default: '1,1.5,2,3,4,6,8', description: 'ω, several with commas between' },
@@ -161,7 +161,10 @@ export const benchCommand = defineCommand({
         );
         if (isKnown) continue;
         if (isOver()) break;
-        results.trainings.push(await wp.judgeTraining(bench, await trained(training)));
+        const done = await trained(training);
+        const judged = await wp.judgeTraining(bench, done);
+        results.trainings.push(judged);
+        await wp.writeShipped(bench, done, judged, wp.runManifest({ from: import.meta.url }));
         await save();
       }
       if (wants('pictures'))

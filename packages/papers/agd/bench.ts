@@ -11,6 +11,7 @@ import { cifar10Numbers, cifar10Shape } from '@working-papers/models/cifar10-sam
 import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
 import { karrasSigmas } from '@working-papers/models/diffusion/levels';
 import { type Denoise, euler, sample } from '@working-papers/models/diffusion/samplers';
+import { writeModelFile } from '@working-papers/models/model-files';
 import {
   countParameters,
   loadStateDict,
@@ -19,7 +20,9 @@ import {
   type Weights,
 } from '@working-papers/nn/module';
 import { readSafetensors, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import type { RunManifest } from '@working-papers/paper/manifest';
 import type { Device } from '@working-papers/tensor';
+import { adapterKind } from './checkpoint.ts';
 import { drift, errorByScale, errorByStep, pointErrors, relativeError, roughness } from './evaluate.ts';
 import { type AdapterSetOptions, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
 import { type Guided, type Loss, ScaleConditioned } from './objective.ts';
@@ -27,6 +30,7 @@ import type { Settings, TrainingResult } from './results.ts';
 import { compileGuided } from './sample.ts';
 import { trainAdapters, trainFully } from './train.ts';
 import type { Trajectories } from './trajectories.ts';
+import type { shippedNames } from './weights-file.ts';
 
 /** One training of the bench. */
 export interface Training {
@@ -81,8 +85,8 @@ export function trainingsOf({ seeds, updates, ablationUpdates, quick }: Settings
   if (quick) return [...main(first), reference, released];
   return [
     ...main(first),
-    ...once,
     ...others.flatMap(main),
+    ...once,
     reference,
     released,
     ablation('h = 8', { ...offset, hiddenSize: 8 }),
@@ -184,6 +188,41 @@ export async function train(bench: Bench, training: Training): Promise<Trained &
   const tensors = stateDict(trained, done.weights);
   await writeSafetensors(path, tensors, { metadata: { minutes: minutes.toFixed(1) } });
   return { ...made.take(loadStateDict(made.module, tensors)), minutes };
+}
+
+/** What ships: which trainings of the first seed, and under which name `wp run agd` knows them. */
+const shipped: Readonly<Record<string, (typeof shippedNames)[number]>> = {
+  [names.offset]: 'offset',
+  [names.attention]: 'attention',
+  [names.offsetForward]: 'offset-forward',
+};
+
+/** Writes the adapters of a training as a file that ships; does nothing for one that is of no use to others. */
+export async function writeShipped(
+  { folder, settings, teacher }: Bench,
+  { training, adapters, adapterWeights, minutes }: Trained & { minutes: number },
+  { error }: TrainingResult,
+  { command, date, machine }: RunManifest,
+): Promise<void> {
+  const name = shipped[training.name];
+  if (!name || !adapters || !adapterWeights || training.seed !== settings.seeds[0]) return;
+  const points = training.points === 'forward' ? 'sets of noised pictures' : 'guided trajectories';
+  const card = {
+    command,
+    date,
+    machine: `${machine.cpu}, ${machine.cores} cores`,
+    minutes: minutes.toFixed(0),
+    seed: String(training.seed),
+    data: `${settings.trajectories} ${points} of ${settings.steps} steps, ω from 1 to 6`,
+    base: settings.base,
+    steps: `${training.updates} of 16 points`,
+    figures: `E = ${error.toFixed(3)} on 100 held-out trajectories`,
+    licence: 'Apache-2.0; trained on what a model of CIFAR-10 (Krizhevsky 2009) draws',
+  };
+  const options = { adapters: training.adapters!, network: sizeOfNetwork(teacher.model.network) };
+  const model = { model: adapters, weights: adapterWeights, options, card };
+  const about = 'Adapters that guide CIFAR-10’s teacher in one call a step.';
+  await writeModelFile(join(folder, 'weights'), `agd-${name}`, adapterKind, model, about);
 }
 
 const scaleEdges = [1, 1.5, 2, 3, 4, 5, 6.000001];

@@ -58,8 +58,8 @@ export const trainCommand = defineCommand({
       description: 'what is minimised; see the README',
     },
     steps: { type: 'integer', min: 1, default: 5000, description: 'updates' },
-    batchSize: { type: 'integer', min: 1, default: 64, description: 'points of one update' },
-    rate: { type: 'number', min: 0, default: 1e-3, description: 'highest learning rate' },
+    batchSize: { type: 'integer', min: 1, default: 16, description: 'points of one update' },
+    rate: { type: 'number', min: 0, default: 4e-3, description: 'highest learning rate' },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same adapters' },
     out: {
       type: 'string',
