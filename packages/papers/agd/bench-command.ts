@@ -101,6 +101,8 @@ export const benchCommand = defineCommand({
         timings: [],
         transfer: [],
       },
+      // more of them may be measured later
+      mayDiffer: ['scales', 'seeds'],
       withReport: wp.withReport,
     });
     const wants = (...stages: (typeof stage)[]) => stage === 'all' || stages.includes(stage);
@@ -168,7 +170,10 @@ export const benchCommand = defineCommand({
         await save();
       }
       if (wants('pictures'))
-        await drawAll(wp, { bench, results, features, data, trained, isOver, save, output });
+        await drawAll(wp, {
+          ...{ bench, results, features, data, trained, isOver, save, output },
+          onlyTrained: stage === 'pictures',
+        });
       if (wants('timing') && !isOver()) {
         const of = (name: string) => trained(trainings.find((training) => training.name === name)!);
         const [offset, attention] = [await of(wp.names.offset), await of(wp.names.attention)];
@@ -204,9 +209,14 @@ interface Part {
 
 async function drawAll(
   wp: Engine,
-  part: Part & { features: Awaited<ReturnType<Engine['readFeatures']>>; isOver: () => boolean },
+  part: Part & {
+    features: Awaited<ReturnType<Engine['readFeatures']>>;
+    isOver: () => boolean;
+    /** Leave out what is not trained yet. */
+    onlyTrained: boolean;
+  },
 ): Promise<void> {
-  const { bench, results, features, data, trained, isOver, save, output } = part;
+  const { bench, results, features, data, trained, isOver, save, output, onlyTrained } = part;
   const { settings, device } = bench;
   const neighbours = settings.quick ? 400 : 2000;
   const judge = await wp.openJudge({ device, features, data, neighbours });
@@ -217,6 +227,7 @@ async function drawAll(
       results.floor.push({ seed, pictures, ...(await judge.floor(pictures, seed)) });
     }
     const all = wp.trainingsOf(settings);
+    const missing = new Set<string>();
     // twice: the scale that is best for CFG is known after the first seed
     for (const _ of [1, 2]) {
       for (const drawing of wp.drawingsOf(settings, wp.bestScale(results.pictures, settings.seeds[0]!))) {
@@ -225,6 +236,10 @@ async function drawAll(
         if (results.pictures.some(same)) continue;
         if (isOver()) return;
         const training = all.find(({ name, seed }) => name === drawing.method && seed === drawing.seed);
+        if (training && onlyTrained && !wp.isTrained(bench, training)) {
+          missing.add(`${training.name}, seed ${training.seed}`);
+          continue;
+        }
         const own = training && (await trained(training));
         const label = `${drawing.method}, ω = ${drawing.scale}, seed ${drawing.seed}`;
         using bar = output.progress(label, settings.pictures);
@@ -232,6 +247,7 @@ async function drawAll(
         await save();
       }
     }
+    for (const name of missing) output.warn(`${name}: not trained yet, no pictures`);
   } finally {
     await judge.dispose();
   }

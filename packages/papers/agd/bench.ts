@@ -149,11 +149,17 @@ function moduleOf(
 const slug = ({ name, seed, updates }: Training) =>
   `${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}-${updates}-${seed}`;
 
+/** Where the weights of a training lie once it is done. */
+const weightsOf = ({ folder }: Bench, training: Training) => join(folder, `${slug(training)}.safetensors`);
+
+export const isTrained = (bench: Bench, training: Training): boolean =>
+  existsSync(weightsOf(bench, training));
+
 /** Trains, or reads what was trained before. The minutes are those of the training when it was done here. */
 export async function train(bench: Bench, training: Training): Promise<Trained & { minutes: number }> {
   const { device, teacher, folder, signal } = bench;
   const made = moduleOf(bench, training);
-  const path = join(folder, `${slug(training)}.safetensors`);
+  const path = weightsOf(bench, training);
   if (existsSync(path)) {
     const { tensors, metadata } = await readSafetensors(path);
     return {

@@ -11,7 +11,7 @@ import { Module, traceInference, type Weights } from '@working-papers/nn/module'
 import { adamW } from '@working-papers/nn/optimizers';
 import type { Schedule } from '@working-papers/nn/schedules';
 import { Trainer } from '@working-papers/nn/trainer';
-import type { Device, Tensor } from '@working-papers/tensor';
+import { type Device, ndarray, type Tensor } from '@working-papers/tensor';
 import { ScalarEncoder } from './adapters.ts';
 import type { Point, PointBatch, Trajectories } from './trajectories.ts';
 
@@ -20,9 +20,12 @@ export type Guided = (x: Tensor, level: Tensor, labels: Tensor, scale: Tensor) =
 
 /**
  * What is minimised, for an answer s and a target d: `mse` mean (s − d)²; `l1` mean |s − d|; `noise` the square times
- * √(1 − ᾱ); `angle` the square times ½ |1 − cos(c, d)|, where c is what the network says without guidance.
+ * √(1 − ᾱ); `angle` the square times ½ |1 − cos(c, d)|, where c is what the network says without guidance. Those are the
+ * release's. `picture` is ours: the square times what of an error at its level is left in the picture
+ * (`pictureWeights`), over (ω − 1)² + ¼. Guidance is largest where noise is, which the sampler forgets: the plain square
+ * spends the adapters there.
  */
-export const losses = ['mse', 'l1', 'noise', 'angle'] as const;
+export const losses = ['mse', 'l1', 'noise', 'angle', 'picture'] as const;
 export type Loss = (typeof losses)[number];
 
 export interface PointOptions {
@@ -54,16 +57,37 @@ export function riseAndCosine(peak: number, steps: number): Schedule {
 }
 
 function lossOf(kind: Loss, network: DiT, said: Tensor, batch: Record<string, Tensor>): Tensor {
-  const { x, level, labels, target, noise } = batch as Record<keyof PointBatch, Tensor>;
+  const { x, level, labels, target, noise, weight } = batch as Record<keyof PointBatch | 'weight', Tensor>;
   const error = said.sub(target!);
   if (kind === 'l1') return error.abs().mean();
   if (kind === 'mse') return error.mul(error).mean();
   const each = error.mul(error).mean([1, 2, 3]); // (B)
   if (kind === 'noise') return each.mul(noise!).mean();
+  if (kind === 'picture') return each.mul(weight!).mean();
   const plain = traceInference(() => network.forward(x!, level!, labels!));
   const dot = (a: Tensor, b: Tensor) => a.mul(b).sum([1, 2, 3]);
   const cosine = dot(plain, target!).mul(dot(plain, plain).mul(dot(target!, target!)).add(1e-12).rsqrt());
   return each.mul(cosine.neg().add(1).abs().mul(0.5)).mean();
+}
+
+/** Standard deviation of the data that the network's preconditioning is for. */
+const dataDeviation = 0.5;
+
+/**
+ * What `picture` multiplies a point's square with, 1 on average over the points of a set. An error δ of the network's
+ * answer moves the estimated picture by δ σ d/√(σ² + d²) (EDM's preconditioning, Karras et al. 2022, arXiv 2206.00364,
+ * table 1), and the sampler's step along with it. Of a move at σ the rest of the way leaves d/√(σ² + d²), as far as data
+ * are Gaussian with deviation d: together the square counts σ² d⁴/(σ² + d²)², most at σ = d.
+ */
+export function pictureWeights({ data }: Trajectories): (point: Point) => number {
+  const weigh = (scale: number, sigma: number) =>
+    sigma ** 2 / (sigma ** 2 + dataDeviation ** 2) ** 2 / ((scale - 1) ** 2 + 0.25);
+  const { scales, sigmas } = data;
+  const total = scales
+    .flatMap((scale) => sigmas.map((sigma) => weigh(scale, sigma)))
+    .reduce((a, b) => a + b, 0);
+  const average = total / (scales.length * sigmas.length);
+  return ({ trajectory, step }) => weigh(scales[trajectory]!, sigmas[step]!) / average;
 }
 
 /** What a training loop needs. */
@@ -85,6 +109,7 @@ export async function createPointTraining(
   const { shape, parts } = trajectories.data;
   const [channels, height, width] = shape;
   const numbers = { shape: [batchSize] };
+  const weightOf = options.loss === 'picture' ? pictureWeights(trajectories) : undefined;
   const trainer = await Trainer.create({
     device,
     model,
@@ -96,6 +121,7 @@ export async function createPointTraining(
       labels: { shape: [batchSize], dtype: 'int32' },
       scale: numbers,
       target: { shape: [batchSize, parts * channels, height, width] },
+      ...(weightOf && { weight: numbers }),
     },
     loss: (batch) => {
       const { x, level, labels, scale } = batch;
@@ -108,7 +134,10 @@ export async function createPointTraining(
   });
   const loader = new DataLoader<Point, PointBatch>(
     trajectories.points(),
-    (points) => trajectories.batch(points),
+    (points) => ({
+      ...trajectories.batch(points),
+      ...(weightOf && { weight: ndarray(Float32Array.from(points, weightOf)) }),
+    }),
     { batchSize, shuffle: true, seed, dropLast: true },
   );
   return { trainer: trainer as unknown as Trainer, loader, schedule: riseAndCosine(peakRate, steps), steps };

@@ -53,7 +53,7 @@ export const trainCommand = defineCommand({
     samplingSteps: { type: 'integer', min: 2, default: 32, description: 'steps of a trajectory' },
     loss: {
       type: 'string',
-      choices: ['mse', 'l1', 'noise', 'angle'],
+      choices: ['mse', 'l1', 'noise', 'angle', 'picture'],
       default: 'mse',
       description: 'what is minimised; see the README',
     },
