@@ -51,7 +51,7 @@ export function targetStages(steps: number): readonly TargetStage[] {
     { length: 1024, batchSize: 4, steps: share(4), peakRate: 1e-3 },
     { length: 4096, batchSize: 1, steps: share(30), peakRate: 3e-4 },
     { length: 8192, batchSize: 1, steps: share(60), peakRate: 2e-4 },
-    { length: 16_383, batchSize: 1, steps: share(120), peakRate: 2e-4 },
+    { length: 16_383, batchSize: 1, steps: share(150), peakRate: 2e-4 },
   ];
 }
 

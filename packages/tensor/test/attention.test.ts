@@ -208,6 +208,25 @@ test('gradients through several blocks of queries equal those through a mask', a
   for (let i = 0; i < 3; i++) close(results[i]!, results[i + 3]!);
 });
 
+test('masks too large to be part of the model are made by it, and are the same', async () => {
+  const t = 1600; // blocks of 200 queries: the last masks have more than 2^18 elements
+  const inputs = qkv({ n: 1, h: 1, kv: 1, t, d: 2 });
+  const seen = ndarray(
+    Array.from({ length: t * t }, (_, at) => (at % t <= Math.floor(at / t) ? 1 : 0)),
+    [t, t],
+    'bool',
+  );
+  const results = await run(
+    (q, k, v) => [
+      scaledDotProductAttention(q!, k!, v!, { causal: true }),
+      recomputedAttention(q!, k!, v!),
+      scaledDotProductAttention(q!, k!, v!, { mask: constant(seen) }),
+    ],
+    inputs,
+  );
+  for (const value of results.slice(0, 2)) close(value, results[2]!);
+});
+
 test('free dimensions: one graph decodes with any past, and none', async () => {
   const device = await cpu();
   const [past, fresh] = [['batch', 2, 'past', 3] as const, ['batch', 2, 'tokens', 3] as const];

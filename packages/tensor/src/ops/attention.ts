@@ -133,16 +133,15 @@ const recomputedOperator = defineOperator({
       const stacked = (x: Tensor) =>
         x.slice(-2, start, end).reshape([...batch, kvHeads, group * count, x.dim(-1)]);
       const row = (x: Tensor) => x.slice(-1, start, end).reshape([...batch, kvHeads, 1, group * count]);
-      const [queriesHere, gHere] = [stacked(q), stacked(g!)];
+      const gHere = stacked(g!);
+      // one block after the other, and none before its gradient is there
+      const queriesHere = after(stacked(q), slopes.at(-1) ?? gHere);
       const [keysHere, valuesHere] = [k.slice(-2, 0, seen), v.slice(-2, 0, seen)];
       // keys before queries: other products than the forward ones, which would be taken for the same and kept
       const wide = [...batch, kvHeads, seen, group, count];
       const scores = keysHere.matmul(queriesHere.transpose()).reshape(wide);
-      const bias = constant(triangle(count, seen, q.dtype))
-        .transpose()
-        .unsqueeze(1); // [S, 1, block]
-      const weights = scores
-        .add(bias)
+      const bias = causalBias(count, seen, q)?.transpose().unsqueeze(1); // [S, 1, block]
+      const weights = (bias ? scores.add(bias) : scores)
         .reshape([...batch, kvHeads, seen, group * count])
         .sub(row(logSumExp))
         .exp();
@@ -264,7 +263,13 @@ function attendBlock(
     .reshape([...batch, kvHeads, rows, keys])
     .matmul(v)
     .reshape([...batch, heads, queries, v.dim(-1)]);
-  return logSumExp ? { output, logSumExp } : { output };
+  // scores and weights would be kept until somebody asks for the sum, which may be a whole backward pass later
+  return logSumExp ? { output: after(output, logSumExp), logSumExp } : { output };
+}
+
+/** `x`, computed after `other`: ONNX Runtime chooses its order by what needs what. */
+function after(x: Tensor, other: Tensor): Tensor {
+  return x.add(other.stopGradient().reshape([-1]).slice(0, 0, 1).clip(0, 0));
 }
 
 function checkMask(name: string, inputs: readonly Tensor[], mask: Tensor, scores: Shape): void {
@@ -281,10 +286,13 @@ function biasOf(mask: Tensor, like: Tensor): Tensor {
   return mask.dtype === 'bool' ? where(mask, constant(0, like.dtype), constant(forbidden, like.dtype)) : mask;
 }
 
+/** Elements of a mask up to which it is part of the model: each layer has one, and a model has 2 GB at most. */
+const largestTriangle = 2 ** 18;
+
 /** 0 where query i of T may see key j of S, j ≤ i + S − T, and the forbidden score elsewhere; none when all may. */
 function causalBias(queries: Dim, keys: Dim, like: Tensor): Tensor | undefined {
   if (queries === 1) return undefined;
-  if (typeof queries === 'number' && typeof keys === 'number') {
+  if (typeof queries === 'number' && typeof keys === 'number' && queries * keys <= largestTriangle) {
     return constant(triangle(queries, keys, like.dtype));
   }
   const positions = arange(keys, { dtype: 'int64' });
