@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What a reader of `results.json` must know to judge its figures or to make them again. */
@@ -42,18 +42,23 @@ export function runManifest({ from, seed }: { from: string; seed?: number }): Ru
   };
 }
 
-/** The command as a reader would type it; paths below the current folder are told from there. */
+/**
+ * The command as a reader would type it: paths below the current folder are told from there, those below the folder of
+ * data that `WP_DATA` names from that. What ships says nothing else of the machine that it was made on.
+ */
 export function commandLine([, script = '', ...args]: readonly string[]): string {
   const program = /[\\/]cli[\\/](src|dist)[\\/]main\.[jt]s$/.test(script) ? ['wp'] : ['node', local(script)];
   return [...program, ...args.map(local)].map(quote).join(' ');
 }
 
 function local(path: string): string {
+  const data = process.env.WP_DATA;
+  if (data && path.startsWith(resolve(data) + sep)) return join('$WP_DATA', relative(resolve(data), path));
   return path.startsWith(process.cwd() + sep) ? relative(process.cwd(), path) : path;
 }
 
 function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return /^(\$WP_DATA\/)?[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function ancestors(folder: string): readonly string[] {

@@ -30,3 +30,16 @@ test('tells the command as it would be typed, without the folders of this machin
     'node bench/bench.ts --quick',
   );
 });
+
+test('the folder of data has its name in place of a path of the machine', (t) => {
+  const before = process.env.WP_DATA;
+  t.after(() => {
+    if (before === undefined) delete process.env.WP_DATA;
+    else process.env.WP_DATA = before;
+  });
+  process.env.WP_DATA = '/mnt/sets/';
+  const line = (path: string) =>
+    commandLine(['/usr/bin/node', '/x/cli/src/main.ts', 'bench', '--data', path]);
+  assert.equal(line('/mnt/sets/books'), 'wp bench --data $WP_DATA/books');
+  assert.equal(line('/mnt/setsquare/books'), 'wp bench --data /mnt/setsquare/books');
+});
