@@ -51,14 +51,19 @@ export function commandLine([, script = '', ...args]: readonly string[]): string
   return [...program, ...args.map(local)].map(quote).join(' ');
 }
 
-function local(path: string): string {
+/** Of one path, or of several with commas between. */
+function local(paths: string): string {
+  return paths.split(',').map(localPath).join(',');
+}
+
+function localPath(path: string): string {
   const data = process.env.WP_DATA;
   if (data && path.startsWith(resolve(data) + sep)) return join('$WP_DATA', relative(resolve(data), path));
   return path.startsWith(process.cwd() + sep) ? relative(process.cwd(), path) : path;
 }
 
 function quote(word: string): string {
-  return /^(\$WP_DATA\/)?[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return /^(\$WP_DATA\/|[\w@%+=:,./-])+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function ancestors(folder: string): readonly string[] {

@@ -41,5 +41,6 @@ test('the folder of data has its name in place of a path of the machine', (t) =>
   const line = (path: string) =>
     commandLine(['/usr/bin/node', '/x/cli/src/main.ts', 'bench', '--data', path]);
   assert.equal(line('/mnt/sets/books'), 'wp bench --data $WP_DATA/books');
+  assert.equal(line('/mnt/sets/a.txt,/mnt/sets/b.txt'), 'wp bench --data $WP_DATA/a.txt,$WP_DATA/b.txt');
   assert.equal(line('/mnt/setsquare/books'), 'wp bench --data /mnt/setsquare/books');
 });
