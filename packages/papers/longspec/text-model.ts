@@ -45,7 +45,7 @@ export const shippedFolder = fileURLToPath(
 export async function openTextModel(options: TextModelOptions): Promise<OpenTextModel> {
   const { device, folder } = options;
   if (folder === shippedFolder && !existsSync(folder))
-    throw new DecodeError("no model ships with this package yet: name a Hugging Face folder with '--model'");
+    throw new DecodeError("this copy of the package has no model: name a Hugging Face folder with '--model'");
   const loaded = await readDecoder(folder);
   const { model, weights, tokenizer, endTokens } = loaded;
   const target = await openCachedDecoder({ device, model, weights });

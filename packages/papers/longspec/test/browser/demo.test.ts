@@ -89,9 +89,9 @@ async function laneOf(page: Page, name: 'guessing' | 'vanilla') {
 }
 
 /** What `wp run` makes of the example. */
-async function inNode(temperature: string): Promise<string> {
+async function inNode(temperature: string, model = ['--model', folder]): Promise<string> {
   const words = ['--text', exampleText, '--temperature', temperature, '--max-new-tokens', '60'];
-  const run = ['run', 'longspec', '--model', folder, '--method', 'vanilla', '--threads', '1'];
+  const run = ['run', 'longspec', ...model, '--method', 'vanilla', '--threads', '1'];
   return (await wp<{ text: string }>(...run, ...words)).text;
 }
 
@@ -100,7 +100,6 @@ const verdict = (page: Page) => page.getByTestId('verdict').innerText();
 test('with guesses and without: the same text, which is that of wp run in Node, and counts that add up', async (t) => {
   const { page, faults } = await openTiny(t);
   const texts = new Map<string, string>();
-  faults.length = 0; // the weights that ship were asked for before
   for (const [guesser, temperature] of [
     ['LongSpec', '0'],
     ['prompt lookup', '0'],
@@ -218,14 +217,21 @@ test('what is wrong with files and requests is said in a line that names it', as
   assert.match(await verdict(page), /^The same 10 tokens/);
 });
 
-test('without weights that ship it says where they will be', { skip: works }, async (t) => {
-  const { page } = await open(t);
-  const alert = page.locator('.demo').getByRole('alert');
-  await alert.waitFor({ timeout: 60_000 });
-  assert.match(
-    await alert.innerText(),
-    /the trained weights are not part of this page yet.*weights\/books-5m/s,
-  );
+test('the model that ships goes on as in Node, with each of the drafts that ship', async (t) => {
+  const { page, faults } = await open(t);
+  await page.locator('.demo[data-ready]').waitFor({ timeout: 120_000 });
+  await page.getByLabel('New tokens').fill('60');
+  await decoded(page);
+  assert.match(await verdict(page), /^The same 60 tokens/);
+  const text = await inNode('0', []);
+  assert.equal((await laneOf(page, 'guessing')).text, text);
+  for (const idea of ['anchor-offset positions', 'flash noisy training']) {
+    await page.getByLabel(idea).uncheck();
+    await decoded(page);
+    assert.equal((await laneOf(page, 'guessing')).text, text, `without ${idea}`);
+    await page.getByLabel(idea).check();
+  }
+  assert.deepEqual(faults, []);
 });
 
 test('all fits on a narrow and on a wide screen, in light and in dark, and axe finds nothing', async (t) => {
