@@ -6,6 +6,7 @@ import { toNumbers } from '@working-papers/tensor';
 import { decode, type Prefix, prepare, type Summary } from './decode.ts';
 import type { Drafter } from './drafter.ts';
 import type { DecodingResult } from './results.ts';
+import { createSampler, type Sampler } from './sampling.ts';
 
 /** Where prompts come from, by what kind of text they are. */
 export interface BenchText {
@@ -54,13 +55,11 @@ export async function measureCase(
   try {
     const shift = about.prompt % drafters.length;
     const order = [...drafters.slice(shift), ...drafters.slice(0, shift)];
+    const sampling = { temperature: about.temperature, seed: 1 + about.prompt };
     const runs = new Map<string, { tokens: readonly number[]; summary: Summary }>();
     for (const drafter of order) {
       const options = { target, drafter, prompt, prefix, maxNewTokens: newTokens, signal };
-      runs.set(
-        drafter.name,
-        await run({ ...options, temperature: about.temperature, seed: 1 + about.prompt }),
-      );
+      runs.set(drafter.name, await run({ ...options, ...sampling }));
     }
     const plain = runs.get(drafters[0]!.name)!;
     const results: DecodingResult[] = [];
@@ -74,7 +73,9 @@ export async function measureCase(
         tokens: tokens.length,
         ...{ forwards, prefillMs, decodeMs, draftMs, verifyMs, proposed, accepted },
         distinct: distinctNgrams(tokens, 4),
-        ...(at >= 0 && { differs: { at, gap: await gapAt(target, prefix, tokens.slice(0, at)) } }),
+        ...(at >= 0 && {
+          differs: { at, gap: await gapAt(target, prefix, tokens.slice(0, at), createSampler(sampling)) },
+        }),
       });
     }
     return results;
@@ -93,14 +94,16 @@ async function run(options: Parameters<typeof decode>[0]) {
   }
 }
 
-/** The two largest logits' difference after the prompt and the given tokens. */
+/** The difference of the two largest numbers that the token after the prompt and the given ones was chosen by. */
 async function gapAt(
   target: CachedDecoder,
   { prompt, cache, result }: Prefix,
   tokens: readonly number[],
+  sampler: Sampler,
 ): Promise<number> {
   const gap = (logits: readonly number[]) => {
-    const [first, second] = logits.toSorted((a, b) => b - a) as [number, number];
+    const scores = Array.from(sampler.scores(logits, prompt.length + tokens.length));
+    const [first, second] = scores.toSorted((a, b) => b - a) as [number, number];
     return first - second;
   };
   if (tokens.length === 0) return gap(toNumbers(await result.logits.read()));

@@ -1,4 +1,10 @@
-/** The choice of a token from logits: greedy, or drawn with a uniform that depends on seed and position alone. */
+/**
+ * The choice of a token from logits: greedy, or drawn with noise that depends on seed, position and token alone. The token
+ * is the one with the largest logit / T + g, g = −ln(−ln u) for a uniform u of its own, which has the probabilities of the
+ * softmax (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030, section 2). Two calls of a model agree in all but the last
+ * digits, and so do these sums: which is largest hardly ever changes, where a point in the cumulated probabilities of a
+ * large vocabulary often falls between two values of one of its many bounds.
+ */
 
 import { Random } from '@working-papers/nn/random';
 
@@ -17,6 +23,8 @@ export interface Sampler {
   readonly greedy: boolean;
   /** The token at a position of the text, from the logits of the token before. */
   choose(logits: ArrayLike<number>, position: number): number;
+  /** What is compared: the token with the largest is chosen. */
+  scores(logits: ArrayLike<number>, position: number): ArrayLike<number>;
 }
 
 /** Throws a RangeError that names the option. */
@@ -26,25 +34,17 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
     throw new RangeError(`temperature is ${temperature}, expected 0 or more`);
   if (!(topK >= 1)) throw new RangeError(`topK is ${topK}, expected 1 or more`);
   if (!(topP > 0 && topP <= 1)) throw new RangeError(`topP is ${topP}, expected more than 0 and at most 1`);
-  if (temperature === 0) return { greedy: true, choose: argMax };
+  if (temperature === 0) return { greedy: true, choose: argMax, scores: (logits) => logits };
   const random = new Random(seed).fork('tokens');
-  return {
-    greedy: false,
-    choose(logits, position) {
-      const weights = kept(weightsOf(logits, temperature), topK, topP);
-      let total = 0;
-      for (const weight of weights) total += weight;
-      const point = random.fork(position).uniform() * total;
-      let [sum, last] = [0, 0];
-      for (let id = 0; id < weights.length; id++) {
-        if (weights[id] === 0) continue;
-        sum += weights[id]!;
-        last = id;
-        if (point < sum) return id;
-      }
-      return last;
-    },
+  const scores = (logits: ArrayLike<number>, position: number): Float64Array => {
+    const weights = kept(weightsOf(logits, temperature), topK, topP);
+    const noise = random.fork(position);
+    return weights.map((weight) => {
+      const uniform = noise.uniform(); // of every token, also of those that are left out
+      return weight === 0 ? Number.NEGATIVE_INFINITY : Math.log(weight) - Math.log(-Math.log(uniform));
+    });
   };
+  return { greedy: false, choose: (logits, position) => argMax(scores(logits, position)), scores };
 }
 
 /** The first of the largest. */
