@@ -25,7 +25,7 @@ import type { Device } from '@working-papers/tensor';
 import { adapterKind } from './checkpoint.ts';
 import { drift, errorByScale, errorByStep, pointErrors, relativeError, roughness } from './evaluate.ts';
 import { type AdapterSetOptions, GuidanceAdapters, sizeOfNetwork, student } from './model.ts';
-import { type Guided, type Loss, ScaleConditioned } from './objective.ts';
+import { defaultBatchSize, type Guided, type Loss, ScaleConditioned } from './objective.ts';
 import type { Settings, TrainingResult } from './results.ts';
 import { compileGuided } from './sample.ts';
 import { trainAdapters, trainFully } from './train.ts';
@@ -205,7 +205,7 @@ const shipped: Readonly<Record<string, (typeof shippedNames)[number]>> = {
 
 /** Writes the adapters of a training as a file that ships; does nothing for one that is of no use to others. */
 export async function writeShipped(
-  { folder, settings, teacher }: Bench,
+  { folder, settings, teacher, heldOut }: Bench,
   { training, adapters, adapterWeights, minutes }: Trained & { minutes: number },
   { error }: TrainingResult,
   { command, date, machine }: RunManifest,
@@ -221,8 +221,8 @@ export async function writeShipped(
     seed: String(training.seed),
     data: `${settings.trajectories} ${points} of ${settings.steps} steps, ω from 1 to 6`,
     base: settings.base,
-    steps: `${training.updates} of 16 points`,
-    figures: `E = ${error.toFixed(3)} on 100 held-out trajectories`,
+    steps: `${training.updates} of ${defaultBatchSize} points`,
+    figures: `E = ${error.toFixed(3)} on ${heldOut.count} held-out trajectories`,
     licence: 'Apache-2.0; trained on what a model of CIFAR-10 (Krizhevsky 2009) draws',
   };
   const options = { adapters: training.adapters!, network: sizeOfNetwork(teacher.model.network) };

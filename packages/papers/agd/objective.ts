@@ -28,6 +28,9 @@ export type Guided = (x: Tensor, level: Tensor, labels: Tensor, scale: Tensor) =
 export const losses = ['mse', 'l1', 'noise', 'angle', 'picture'] as const;
 export type Loss = (typeof losses)[number];
 
+/** Points of an update: adapters this small gain more from many updates than from smooth ones; the release has 64. */
+export const defaultBatchSize = 16;
+
 export interface PointOptions {
   readonly device: Device;
   /** The frozen network and its weights. */
@@ -37,7 +40,7 @@ export interface PointOptions {
   readonly seed: number;
   /** Updates; default 5000. */
   readonly steps?: number;
-  /** Default 16, the release's is 64: adapters this small gain more from many updates than from smooth ones. */
+  /** Default `defaultBatchSize`. */
   readonly batchSize?: number;
   /** Highest learning rate; default 4e-3, the release's for large networks is 1e-4. */
   readonly peakRate?: number;
@@ -105,7 +108,15 @@ export async function createPointTraining(
   start: { readonly weights?: Weights; readonly frozen?: Weights },
   options: PointOptions,
 ): Promise<PointTraining> {
-  const { device, network, trajectories, seed, steps = 5000, batchSize = 16, peakRate = 4e-3 } = options;
+  const {
+    device,
+    network,
+    trajectories,
+    seed,
+    steps = 5000,
+    batchSize = defaultBatchSize,
+    peakRate = 4e-3,
+  } = options;
   const { shape, parts } = trajectories.data;
   const [channels, height, width] = shape;
   const numbers = { shape: [batchSize] };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { ndarray, openDevice, toNumbers } from '@working-papers/tensor';
+import { benchPrompt } from './bench.ts';
 import { measureLosses } from './losses.ts';
 import { plainPositions } from './positions.ts';
 import { targetLosses } from './target.ts';
@@ -12,10 +13,10 @@ after(() => device.close());
 const { target, targetWeights, draft, draftWeights } = tinyModels();
 const length = 1100;
 const begin = 3;
-// of exactly one window: no draw decides what is read
-const document = Int32Array.from(promptOf(length));
+const document = Int32Array.from(promptOf(length + 1));
 const options = { device, target, targetWeights, documents: [document], begin, length, count: 1 };
-const window = Int32Array.from([begin, ...document]);
+const text = { name: 'losses', documents: [document] };
+const window = Int32Array.from(benchPrompt(text, length + 1, 0, begin)!);
 const average = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 test('losses by position are those that training minimises, at each lag', async () => {

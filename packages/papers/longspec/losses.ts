@@ -5,8 +5,8 @@
 
 import type { Decoder } from '@working-papers/models/decoder/decoder';
 import type { Weights } from '@working-papers/nn/module';
-import { Random } from '@working-papers/nn/random';
 import { arange, constant, type Device, rotary, type Tensor, toNumbers, where } from '@working-papers/tensor';
+import { benchPrompt } from './bench.ts';
 import { type DraftModel, partsOf } from './model.ts';
 import type { PositionLoss } from './results.ts';
 import { targetBatch, targetLosses } from './target.ts';
@@ -43,18 +43,16 @@ function sinkMass(
   target: Decoder,
   { tokens, cos, sin }: { tokens: Tensor; cos: Tensor; sin: Tensor },
 ): Tensor {
-  const { embedTokens, layers } = target.model;
   const { numHeads, numKvHeads, headDim } = target.config;
   const tables = { cos, sin };
-  const last = layers.at(-1)!;
-  const x = layers.slice(0, -1).reduce((y, layer) => layer.forward(y, tables), embedTokens.forward(tokens));
-  const h = last.inputLayernorm.forward(x);
-  const { keys } = last.selfAttn.keysValues(h, tables); // (N, T, Hkv, dh)
+  const { selfAttn } = target.model.layers.at(-1)!;
+  const h = target.lastInput(tokens, tables);
+  const { keys } = selfAttn.keysValues(h, tables); // (N, T, Hkv, dh)
   const [n, time] = [h.size(0), h.size(1)];
   const from = Math.max(0, time - 256);
   const count = time - from;
   const queries = rotary(
-    last.selfAttn.qProj.forward(h.slice(1, from)).reshape([n, count, numHeads, headDim]),
+    selfAttn.qProj.forward(h.slice(1, from)).reshape([n, count, numHeads, headDim]),
     cos.slice(0, from),
     sin.slice(0, from),
   );
@@ -76,7 +74,7 @@ export async function measureLosses(
   options: LossOptions,
 ): Promise<{ readonly losses: PositionLoss[]; readonly sinkMass: number | null }> {
   const { device, target, targetWeights, drafts, documents, begin, length, count, signal, onText } = options;
-  const long = documents.filter((tokens) => tokens.length >= length);
+  const long = documents.filter((tokens) => tokens.length > length);
   if (long.length === 0) return { losses: [], sinkMass: null };
   const half = target.config.headDim / 2;
   const run = await device.compile(
@@ -112,11 +110,8 @@ export async function measureLosses(
   try {
     for (let text = 0; text < count; text++) {
       signal?.throwIfAborted();
-      const random = new Random(11).fork('losses').fork(text);
-      const document = long[text % long.length]!;
-      const start = random.integer(document.length - length + 1);
-      const window = Int32Array.from([begin, ...document.subarray(start, start + length)]);
-      const { tokens, cos, sin } = targetBatch(target, [window]);
+      const window = benchPrompt({ name: 'losses', documents: long }, length + 1, text, begin)!;
+      const { tokens, cos, sin } = targetBatch(target, [Int32Array.from(window)]);
       const [own, mass, ...others] = await run({ tokens: tokens!, cos: cos!, sin: sin! });
       sink += toNumbers(mass!)[0]! / count;
       for (const [i, values] of [own!, ...others].entries())

@@ -41,7 +41,7 @@ export interface TargetStage {
 }
 
 /**
- * Two thirds of the tokens in sequences that cost little attention, then in longer and longer ones, of which few steps
+ * Three quarters of the tokens in sequences that cost little attention, then in longer and longer ones, of which few steps
  * are enough: what is left to learn there are the distances.
  */
 export function targetStages(steps: number): readonly TargetStage[] {

@@ -159,11 +159,15 @@ export class Decoder extends Module {
     return this.lmHead?.forward(x) ?? x.linear(this.model.embedTokens.weight);
   }
 
-  /** What the last layer's attention looks at, for heads that read it: all layers but the last are computed. */
-  lastKeysValues(tokens: Tensor, tables: PositionTables): KeysValues {
+  /** What the last layer's attention takes in, [N, T, D]: all layers but the last are computed. */
+  lastInput(tokens: Tensor, tables: PositionTables): Tensor {
     const { embedTokens, layers } = this.model;
-    const last = layers.at(-1)!;
     const x = layers.slice(0, -1).reduce((y, layer) => layer.forward(y, tables), embedTokens.forward(tokens));
-    return last.selfAttn.keysValues(last.inputLayernorm.forward(x), tables);
+    return layers.at(-1)!.inputLayernorm.forward(x);
+  }
+
+  /** What the last layer's attention looks at, for heads that read it. */
+  lastKeysValues(tokens: Tensor, tables: PositionTables): KeysValues {
+    return this.model.layers.at(-1)!.selfAttn.keysValues(this.lastInput(tokens, tables), tables);
   }
 }

@@ -184,8 +184,8 @@ export class Host {
       // Every session has threads of its own, which wait by spinning for a while after a run: with several graphs in
       // turn they would take the cores from the one that runs (a chain of nine ran 2.5 times as long).
       ...(provider === 'cpu' ? { extra: { session: { force_spinning_stop: '1' } } } : {}),
-      // A plan of all buffers, made of the first run, is one more block beside what that run has taken: training a GPT
-      // took 1.8 GB with it, 1.3 GB without, and the same time.
+      // A plan of all buffers, made of the first run, is one more block beside what that run has taken: training needs
+      // less memory without it, and no more time.
       ...(provider === 'cpu' || provider === 'wasm' ? { enableMemPattern: false } : {}),
       ...(request.profile ? { enableProfiling: true, profileFilePrefix: request.profile } : {}),
     });
