@@ -79,20 +79,14 @@ async function openOne(path: string, open: OpenBytes): Promise<SafetensorsFile> 
     const length = parseHeaderLength(await source.read(0, Math.min(8, size)), size, path);
     const dataStart = 8 + length;
     const { tensors, metadata } = parseHeader(await source.read(8, length), size - dataStart, path);
-    const info = (name: string) => lookUp(tensors, name, path);
-    return {
-      path,
-      names: [...tensors.keys()],
-      metadata,
-      info,
-      async read(name, options) {
-        const { begin, end } = info(name);
-        const bytes = await source.read(dataStart + begin, end - begin);
-        return decodeTensor(info(name), bytes, path, options);
+    return fileOf(
+      { path, tensors, metadata },
+      async (info, options) => {
+        const bytes = await source.read(dataStart + info.begin, info.end - info.begin);
+        return decodeTensor(info, bytes, path, options);
       },
-      close: () => source.close(),
-      [Symbol.asyncDispose]: () => source.close(),
-    };
+      () => source.close(),
+    );
   } catch (error) {
     await source.close();
     throw error;
@@ -121,15 +115,29 @@ async function openShards(path: string, open: OpenBytes): Promise<SafetensorsFil
     await close();
     throw error;
   }
+  return fileOf(
+    { path, tensors, metadata },
+    ({ name }, options) => shards.get(shardOf.get(name)!)!.read(name, options),
+    close,
+  );
+}
+
+interface Contents extends Pick<SafetensorsFile, 'path' | 'metadata'> {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+function fileOf(
+  { path, tensors, metadata }: Contents,
+  read: (info: TensorInfo, options?: ReadOptions) => Promise<NdArray>,
+  close: () => Promise<void>,
+): SafetensorsFile {
   const info = (name: string) => lookUp(tensors, name, path);
   return {
     path,
     names: [...tensors.keys()],
     metadata,
     info,
-    async read(name, options) {
-      return shards.get(shardOf.get(info(name).name)!)!.read(name, options);
-    },
+    read: async (name, options) => read(info(name), options),
     close,
     [Symbol.asyncDispose]: close,
   };
