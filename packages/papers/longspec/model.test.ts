@@ -8,9 +8,10 @@ import { ropeTables } from '@working-papers/models/decoder/rope';
 import { Random } from '@working-papers/nn/random';
 import { KvCache, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
 import { compileDraft } from './draft-graph.ts';
+import { partsOf } from './model.ts';
 import { anchorOffsetPositions, plainPositions } from './positions.ts';
 import { promptOf, tinyModels } from './test/tiny.ts';
-import { byPosition, draftLosses, sequenceBatch, trainDraft } from './train.ts';
+import { byPosition, draftLosses, lossesOnKeys, sequenceBatch, trainDraft } from './train.ts';
 import { visibleAttention } from './visible-attention.ts';
 
 const device = await openDevice({ threads: 1 });
@@ -165,6 +166,44 @@ test('a draft learns what its target has in store, and a resumed training is the
   const values = ({ draft, weights }: typeof whole) =>
     [...draft.namedWeights().values()].map((weight) => [...(weights.get(weight)!.data as Float32Array)]);
   assert.deepEqual(values(resumed), values(whole));
+  const told: number[] = [];
+  await trainDraft({
+    ...options,
+    stage: { ...stage, labels: 'target' },
+    folder: join(folder, 'told'),
+    onStep: (_, { loss }) => told.push(loss!),
+  });
+  assert.ok(told.at(-1)! < 0.5 * told[0]!, `divergence ${told[0]} to ${told.at(-1)}`);
+});
+
+test('labels of the target: the divergence of what the draft says from what the target says, whatever the text does', async () => {
+  const { tokens, cos, sin, lag } = sequenceBatch(target, [sequence], plainPositions(length), 2);
+  const batch = { tokens: tokens!, cos: cos!, sin: sin!, lag: lag! };
+  const { vocabSize } = target.config;
+  const run = await device.compile(
+    (given) => {
+      const inputs = given.tokens.slice(1, 0, length);
+      const seen = { ...partsOf(target), ...target.lastKeysValues(inputs, given) };
+      return [
+        draftLosses(target, draft, given, 'target'),
+        target.forward(inputs, given).softmax(-1),
+        draft.forward(inputs, given, seen, given.lag).softmax(-1),
+        lossesOnKeys(draft, seen, given),
+      ];
+    },
+    { inputs: [batch], weights: new Map([...targetWeights, ...draftWeights]) },
+  );
+  const [found, p, q, onText] = (await run(batch)).map(toNumbers) as [number[], number[], number[], number[]];
+  await run.dispose();
+  for (let t = 0; t < length; t++) {
+    let divergence = 0;
+    for (let token = 0; token < vocabSize; token++) {
+      const [a, b] = [p[t * vocabSize + token]!, q[t * vocabSize + token]!];
+      divergence += a * Math.log(a / b);
+    }
+    assert.ok(Math.abs(found[t]! - divergence) < 1e-4, `position ${t}: ${found[t]} for ${divergence}`);
+    assert.ok(Math.abs(onText[t]! + Math.log(q[t * vocabSize + sequence[t + 1]!]!)) < 1e-4);
+  }
 });
 
 test('losses by position are averages over buckets', () => {

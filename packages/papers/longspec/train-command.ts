@@ -79,6 +79,12 @@ export const trainCommand = defineCommand({
       default: true,
       description: 'hide the last 1 to 4 of the target’s keys at random, not 1',
     },
+    labels: {
+      type: 'string',
+      choices: ['text', 'target'],
+      default: 'text',
+      description: 'what the draft is to say: the next token, as in the paper, or the model’s distribution',
+    },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same draft' },
     out: {
       type: 'string',
@@ -214,7 +220,7 @@ async function trainDraftFrom(
   unseen: Documents,
 ): Promise<void> {
   const { wp, device, output, signal, options } = given;
-  const { out, seed, resume, noise, anchors, steps = 800 } = options;
+  const { out, seed, resume, noise, anchors, labels, steps = 800 } = options;
   const { model, weights, tokenizer, config } = await wp.readDecoder(folder);
   const documents = tokenized(given, tokenizer, seen);
   const [begin] = tokenizer.encode('');
@@ -233,6 +239,7 @@ async function trainDraftFrom(
       positions: options.positions,
       ...(anchors !== undefined && { anchors }),
       lags,
+      labels,
     },
     {
       name: 'stage 2',
@@ -242,6 +249,7 @@ async function trainDraftFrom(
       peakRate: options.longRate,
       positions: 'plain' as const,
       lags,
+      labels,
     },
   ];
   let trained: Awaited<ReturnType<Engine['trainDraft']>> | undefined;

@@ -4,7 +4,7 @@ import type { Decoder } from '@working-papers/models/decoder/decoder';
 import { ropeTables } from '@working-papers/models/decoder/rope';
 import { DataLoader } from '@working-papers/nn/data';
 import { type FitOptions, fit } from '@working-papers/nn/fit';
-import { crossEntropy } from '@working-papers/nn/losses';
+import { crossEntropy, klDivergence } from '@working-papers/nn/losses';
 import { traceInference, type Weights } from '@working-papers/nn/module';
 import { adamW, decayMatrices } from '@working-papers/nn/optimizers';
 import type { Random } from '@working-papers/nn/random';
@@ -26,24 +26,46 @@ export interface SequenceTensors {
   readonly lag: Tensor;
 }
 
-/** −log q(next token) of the draft for each token, [N, L]; the target's keys are those of the same positions. */
-export function draftLosses(target: Decoder, draft: DraftModel, batch: SequenceTensors): Tensor {
-  const { tokens, cos, sin } = batch;
-  const inputs = tokens.slice(1, 0, tokens.size(1) - 1);
+/**
+ * What a draft is to say at each position: the text's next token, as in the paper, or the target's own distribution
+ * (Hinton et al. 2015, arXiv 1503.02531), which is what its guesses are held against.
+ */
+export type DraftLabels = 'text' | 'target';
+
+/**
+ * For each token, [N, L]: −log q(next token) of the draft, or with labels of the target KL(p ‖ q). The target's keys are
+ * those of the same positions.
+ */
+export function draftLosses(
+  target: Decoder,
+  draft: DraftModel,
+  batch: SequenceTensors,
+  labels: DraftLabels = 'text',
+): Tensor {
+  const { cos, sin } = batch;
+  const inputs = inputsOf(batch);
   const { keys, values } = traceInference(() => target.lastKeysValues(inputs, { cos, sin }));
   const seen = { ...partsOf(target), keys: keys.stopGradient(), values: values.stopGradient() };
-  return lossesOnKeys(draft, seen, batch);
+  if (labels === 'text') return lossesOnKeys(draft, seen, batch);
+  // most of this is the way to the keys, which the graph has once
+  const said = traceInference(() => target.forward(inputs, { cos, sin })).stopGradient();
+  const guessed = draft.forward(inputs, batch, seen, batch.lag);
+  return klDivergence(guessed.logSoftmax(-1), said.logSoftmax(-1), { reduction: 'none' });
 }
 
 /** `draftLosses` with the target's keys and values at hand. */
 export function lossesOnKeys(
   draft: DraftModel,
   seen: TargetParts & TargetKeys,
-  { tokens, cos, sin, lag }: SequenceTensors,
+  batch: SequenceTensors,
 ): Tensor {
-  const inputs = tokens.slice(1, 0, tokens.size(1) - 1);
-  const logits = draft.forward(inputs, { cos, sin }, seen, lag); // (N, L, V)
-  return crossEntropy(logits, tokens.slice(1, 1), { reduction: 'none' });
+  const logits = draft.forward(inputsOf(batch), batch, seen, batch.lag); // (N, L, V)
+  return crossEntropy(logits, batch.tokens.slice(1, 1), { reduction: 'none' });
+}
+
+/** All tokens but the last, after which nothing is known. */
+function inputsOf({ tokens }: SequenceTensors): Tensor {
+  return tokens.slice(1, 0, tokens.size(1) - 1);
 }
 
 /** The batch of `draftLosses` for a draft of this target, as arrays. */
@@ -78,6 +100,8 @@ export interface DraftStage {
   readonly anchors?: AnchorOffsetOptions['anchors'];
   /** j is one of these; default 1 to 4, flash noisy training. */
   readonly lags?: readonly number[];
+  /** Default `text`. */
+  readonly labels?: DraftLabels;
   /** Batches of one update; default 1. */
   readonly accumulate?: number;
 }
@@ -123,7 +147,7 @@ export async function trainDraft(
   options: DraftTrainingOptions,
 ): Promise<{ readonly draft: DraftModel; readonly weights: Weights; readonly steps: number }> {
   const { device, target, targetWeights, documents, begin, stage, seed, start, ...given } = options;
-  const { length, batchSize, lags = [1, 2, 3, 4], accumulate = 1 } = stage;
+  const { length, batchSize, lags = [1, 2, 3, 4], labels = 'text', accumulate = 1 } = stage;
   const draft = start?.draft ?? new DraftModel(target.config);
   const half = target.config.headDim / 2;
   const trainer = await Trainer.create({
@@ -138,7 +162,7 @@ export async function trainDraft(
       sin: { shape: [length, half] },
       lag: { shape: [], dtype: 'int64' },
     },
-    loss: (batch): Losses => ({ loss: draftLosses(target, draft, batch).mean() }),
+    loss: (batch): Losses => ({ loss: draftLosses(target, draft, batch, labels).mean() }),
     optimizer: draftOptimizer(),
     clipNorm: 1,
     accumulate,
