@@ -1,5 +1,6 @@
 /** `wp bench longspec`: LongSpec beside vanilla decoding, prompt lookup, MagicDec and chains, on the same prompts. */
 
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineCommand, UserError } from '@working-papers/paper';
 import { benchOptions } from '@working-papers/paper/bench';
@@ -17,6 +18,7 @@ const engine = async () => ({
   ...(await import('./draft-file.ts')),
   ...(await import('./example-text.ts')),
   ...(await import('./losses.ts')),
+  ...(await import('./peers/peers.ts')),
   ...(await import('./report.ts')),
   ...(await import('./text-model.ts')),
 });
@@ -52,6 +54,13 @@ export const benchCommand = defineCommand({
       type: 'string',
       description: 'drafts of which only the losses are measured: NAME=FILE, several with commas between',
     },
+    peers: {
+      type: 'integer',
+      min: 0,
+      default: 0,
+      description:
+        'prompts of prose and context on which transformers.js and node-llama-cpp decode too, where they are installed',
+    },
     threads: { type: 'integer', min: 1, description: 'threads of the CPU; default all cores' },
     out: benchOptions.out,
     minutes: benchOptions.minutes,
@@ -71,7 +80,7 @@ export const benchCommand = defineCommand({
     const { quick, data, draft, model: folder = wp.shippedFolder } = options;
     if (data === undefined) throw new UserError('--data is missing: text files or folders of them');
     wp.refuseQuick(import.meta.url, quick, options.out);
-    const { threads } = options;
+    const threads = options.threads ?? availableParallelism();
     await using device = await wp.openChosenDevice({ device: 'cpu', threads });
     await using model = await wp.openTextModel({ device, folder, method: 'vanilla' });
     const { config, tokenizer } = { config: model.target.config, tokenizer: model.tokenizer };
@@ -96,6 +105,9 @@ export const benchCommand = defineCommand({
       await read(name, file);
     }
     for (const [name, file] of namedFiles('losses', options.losses)) await read(name, file);
+    await using peers = options.peers > 0 ? await wp.openPeers(model.loaded, threads) : undefined;
+    for (const { name, why } of peers?.missing ?? [])
+      output.warn(`${name} is left out: ${why}; npm install --no-save ${name} brings it`);
     const newTokens = quick ? Math.min(32, options.newTokens) : options.newTokens;
     const asked = quick ? [128, 1024] : options.contexts;
     const contexts = asked.filter((context) => context + newTokens <= config.maxPositions);
@@ -106,6 +118,7 @@ export const benchCommand = defineCommand({
       prompts: quick ? 2 : options.prompts,
       newTokens,
       methods: drafters.map(({ name }) => name),
+      peers: peers?.list.map(({ name }) => name) ?? [],
       quick,
     };
     const { results, save, isOver } = await wp.growResults<Measured>({
@@ -168,7 +181,9 @@ export const benchCommand = defineCommand({
       );
       const prompt = isKnown ? undefined : wp.benchPrompt(text, about.context, about.prompt, begin ?? 0);
       if (prompt) {
-        const given = { target: model.target, drafters, newTokens, signal };
+        const isWithPeers = text.name === 'prose' && about.temperature === 0 && about.prompt < options.peers;
+        const others = (isWithPeers && peers?.list) || [];
+        const given = { target: model.target, drafters, peers: others, newTokens, signal };
         results.decodings.push(...(await wp.measureCase(given, { text: text.name, ...about }, prompt)));
         await save();
       }

@@ -5,6 +5,7 @@ import { Random } from '@working-papers/nn/random';
 import { toNumbers } from '@working-papers/tensor';
 import { decode, type Prefix, prepare, type Summary } from './decode.ts';
 import type { Drafter } from './drafter.ts';
+import type { Peer } from './peers/peers.ts';
 import type { DecodingResult } from './results.ts';
 import { createSampler, type Sampler } from './sampling.ts';
 
@@ -41,37 +42,42 @@ export interface BenchOptions {
   readonly target: CachedDecoder;
   /** Vanilla first: the others are compared with it. */
   readonly drafters: readonly Drafter[];
+  /** Other runtimes, which decode greedily and without guesses. */
+  readonly peers?: readonly Peer[];
   readonly newTokens: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** All methods on one prompt, in an order that changes from prompt to prompt. */
 export async function measureCase(
-  { target, drafters, newTokens, signal }: BenchOptions,
+  { target, drafters, peers = [], newTokens, signal }: BenchOptions,
   about: BenchCase,
   prompt: readonly number[],
 ): Promise<DecodingResult[]> {
   const prefix = await prepare({ target, prompt, maxNewTokens: newTokens, signal });
   try {
-    const shift = about.prompt % drafters.length;
-    const order = [...drafters.slice(shift), ...drafters.slice(0, shift)];
     const sampling = { temperature: about.temperature, seed: 1 + about.prompt };
-    const runs = new Map<string, { tokens: readonly number[]; summary: Summary }>();
-    for (const drafter of order) {
-      const options = { target, drafter, prompt, prefix, maxNewTokens: newTokens, signal };
-      runs.set(drafter.name, await run({ ...options, ...sampling }));
-    }
+    const runners = [
+      ...drafters.map((drafter) => ({
+        name: drafter.name,
+        run: () => run({ target, drafter, prompt, prefix, maxNewTokens: newTokens, signal, ...sampling }),
+      })),
+      ...peers.map((peer) => ({ name: peer.name, run: () => runPeer(peer, prompt, newTokens) })),
+    ];
+    const shift = about.prompt % runners.length;
+    const runs = new Map<string, Awaited<ReturnType<typeof run>>>();
+    for (const runner of [...runners.slice(shift), ...runners.slice(0, shift)])
+      runs.set(runner.name, await runner.run());
     const plain = runs.get(drafters[0]!.name)!;
     const results: DecodingResult[] = [];
-    for (const { name } of drafters) {
+    for (const { name } of runners) {
       const { tokens, summary } = runs.get(name)!;
-      const { forwards, prefillMs, decodeMs, draftMs, verifyMs, proposed, accepted } = summary;
       const at = tokens.findIndex((token, i) => token !== plain.tokens[i]);
       results.push({
         method: name,
         ...about,
         tokens: tokens.length,
-        ...{ forwards, prefillMs, decodeMs, draftMs, verifyMs, proposed, accepted },
+        ...summary,
         distinct: distinctNgrams(tokens, 4),
         ...(at >= 0 && {
           differs: { at, gap: await gapAt(target, prefix, tokens.slice(0, at), createSampler(sampling)) },
@@ -84,14 +90,27 @@ export async function measureCase(
   }
 }
 
-async function run(options: Parameters<typeof decode>[0]) {
+type Figures = Omit<Summary, 'reason' | 'tau' | 'tokens'>;
+
+async function run(
+  options: Parameters<typeof decode>[0],
+): Promise<{ readonly tokens: readonly number[]; readonly summary: Figures }> {
   const decoding = decode(options);
   const tokens: number[] = [];
   for (;;) {
     const { value, done } = await decoding.next();
-    if (done) return { tokens, summary: value };
+    if (done) {
+      const { reason: _, tau: __, tokens: ___, ...summary } = value;
+      return { tokens, summary };
+    }
     tokens.push(...value.tokens);
   }
+}
+
+async function runPeer(peer: Peer, prompt: readonly number[], newTokens: number): ReturnType<typeof run> {
+  const { tokens, prefillMs, decodeMs } = await peer.decode({ prompt, newTokens });
+  const none = { draftMs: 0, proposed: [], accepted: [] };
+  return { tokens, summary: { forwards: tokens.length, prefillMs, decodeMs, verifyMs: decodeMs, ...none } };
 }
 
 /** The difference of the two largest numbers that the token after the prompt and the given ones was chosen by. */

@@ -58,7 +58,7 @@ export function linesOf({ decodings, settings }: Measured, group: Group): Line[]
   const plain = new Map(
     inGroup.filter(({ method }) => method === vanillaName).map((each) => [each.prompt, each]),
   );
-  return settings.methods.flatMap((method) => {
+  return [...settings.methods, ...settings.peers].flatMap((method) => {
     const own = inGroup.filter((each) => each.method === method && each.tokens > 1 && plain.has(each.prompt));
     if (own.length === 0) return [];
     const speeds = own.map(speedOf);
@@ -98,7 +98,9 @@ function claimsOf(measured: Measured): Claim[] {
   const { decodings, settings } = measured;
   const list: Claim[] = [];
   const add = (...claim: Parameters<typeof claimOf>) => list.push(claimOf(...claim));
-  const guessed = decodings.filter(({ method }) => method !== vanillaName);
+  const guessed = decodings.filter(
+    ({ method }) => method !== vanillaName && settings.methods.includes(method),
+  );
   if (guessed.length === 0) return list;
   const differing = guessed.filter(({ differs }) => differs);
   const worst = Math.max(0, ...differing.map(({ differs }) => differs!.gap));
@@ -140,6 +142,7 @@ function claimsOf(measured: Measured): Claim[] {
       .join(', '),
     [last.own.ratio >= 1.5, prose.length > 1 && last.own.ratio > first.own.ratio],
   );
+  for (const peer of settings.peers) list.push(...peerClaims(measured, peer));
   if (last.magic)
     add(
       'A target that drafts for itself gains little or nothing',
@@ -150,6 +153,42 @@ function claimsOf(measured: Measured): Claim[] {
   return list;
 }
 
+/** Vanilla decoding and LongSpec beside another runtime on the same prompts, prose, greedy. */
+function peerClaims(measured: Measured, peer: string): Claim[] {
+  const found = measured.settings.contexts.flatMap((context) => {
+    const of = { text: 'prose', context, temperature: 0 };
+    const prompts = new Set(
+      measured.decodings
+        .filter((each) => each.method === peer && each.context === context)
+        .map(({ prompt }) => prompt),
+    );
+    const decodings = measured.decodings.filter(({ prompt }) => prompts.has(prompt));
+    const lines = linesOf({ ...measured, decodings }, of);
+    const line = (method: string) => lines.find((each) => each.method === method);
+    const [own, other] = [line(treeName), line(peer)];
+    return own && other ? [{ context, vanilla: 1 / other.ratio, own: own.ratio / other.ratio }] : [];
+  });
+  if (found.length === 0) return [];
+  const floor = peer.includes('llama') ? 0.8 : 1;
+  const long = found.filter(({ context }) => context >= 8000);
+  const say = (key: 'vanilla' | 'own', of = found) =>
+    of.map((each) => `${two(each[key])} at ${each.context}`).join(', ');
+  return [
+    claimOf(
+      `Vanilla decoding is ${floor === 1 ? 'as fast as' : `at least ${floor} times as fast as`} in ${peer}, same weights and threads`,
+      'required of this experiment',
+      `${say('vanilla')} times`,
+      found.map(({ vanilla }) => vanilla >= floor),
+    ),
+    claimOf(
+      `LongSpec is faster than ${peer} on long texts`,
+      'required of this experiment',
+      `${say('own', long)} times`,
+      long.map(({ own }) => own > 1),
+    ),
+  ];
+}
+
 function figuresOf(measured: Measured): Figure[] {
   const { settings } = measured;
   return (
@@ -158,7 +197,8 @@ function figuresOf(measured: Measured): Figure[] {
       ['tau', 'Tokens a call of the target', 'Acceptance length τ; prose, greedy', 'tau'],
     ] as const
   ).flatMap(([id, title, description, key]) => {
-    const series = settings.methods.flatMap((method) => {
+    const series = [...settings.methods, ...settings.peers].flatMap((method) => {
+      if (key === 'tau' && settings.peers.includes(method)) return [];
       const points = settings.contexts.flatMap((context) => {
         const line = linesOf(measured, { text: 'prose', context, temperature: 0 }).find(
           (each) => each.method === method,

@@ -36,6 +36,8 @@ export interface Settings {
   readonly prompts: number;
   readonly newTokens: number;
   readonly methods: readonly string[];
+  /** Other runtimes with their versions, measured on some of the prompts. */
+  readonly peers: readonly string[];
   readonly quick: boolean;
 }
 
