@@ -44,13 +44,21 @@ export function draftLosses(
 ): Tensor {
   const { cos, sin } = batch;
   const inputs = inputsOf(batch);
-  const { keys, values } = traceInference(() => target.lastKeysValues(inputs, { cos, sin }));
-  const seen = { ...partsOf(target), keys: keys.stopGradient(), values: values.stopGradient() };
-  if (labels === 'text') return lossesOnKeys(draft, seen, batch);
-  // most of this is the way to the keys, which the graph has once
-  const said = traceInference(() => target.forward(inputs, { cos, sin })).stopGradient();
-  const guessed = draft.forward(inputs, batch, seen, batch.lag);
-  return klDivergence(guessed.logSoftmax(-1), said.logSoftmax(-1), { reduction: 'none' });
+  const seen = (keysValues: TargetKeys) => ({
+    ...partsOf(target),
+    keys: keysValues.keys.stopGradient(),
+    values: keysValues.values.stopGradient(),
+  });
+  if (labels === 'text') {
+    const keysValues = traceInference(() => target.lastKeysValues(inputs, { cos, sin }));
+    return lossesOnKeys(draft, seen(keysValues), batch);
+  }
+  const { logits, ...keysValues } = traceInference(() =>
+    target.logitsAndLastKeysValues(inputs, { cos, sin }),
+  );
+  const guessed = draft.forward(inputs, batch, seen(keysValues), batch.lag);
+  const said = logits.stopGradient().logSoftmax(-1);
+  return klDivergence(guessed.logSoftmax(-1), said, { reduction: 'none' });
 }
 
 /** `draftLosses` with the target's keys and values at hand. */

@@ -149,9 +149,7 @@ export class Decoder extends Module {
 
   /** Without cache, causal: tokens [N, T], int32 → logits [N, T, V]. */
   forward(tokens: Tensor, tables: PositionTables): Tensor {
-    const { embedTokens, layers, norm } = this.model;
-    const x = layers.reduce((y, layer) => layer.forward(y, tables), embedTokens.forward(tokens)); // (N, T, D)
-    return this.logits(norm.forward(x));
+    return this.#logitsAfter(this.#beforeLast(tokens, tables), tables);
   }
 
   /** The output layer alone: x [..., D] → logits [..., V]. */
@@ -161,13 +159,35 @@ export class Decoder extends Module {
 
   /** What the last layer's attention takes in, [N, T, D]: all layers but the last are computed. */
   lastInput(tokens: Tensor, tables: PositionTables): Tensor {
-    const { embedTokens, layers } = this.model;
-    const x = layers.slice(0, -1).reduce((y, layer) => layer.forward(y, tables), embedTokens.forward(tokens));
-    return layers.at(-1)!.inputLayernorm.forward(x);
+    return this.#lastLayer.inputLayernorm.forward(this.#beforeLast(tokens, tables));
   }
 
   /** What the last layer's attention looks at, for heads that read it. */
   lastKeysValues(tokens: Tensor, tables: PositionTables): KeysValues {
-    return this.model.layers.at(-1)!.selfAttn.keysValues(this.lastInput(tokens, tables), tables);
+    return this.#lastLayer.selfAttn.keysValues(this.lastInput(tokens, tables), tables);
+  }
+
+  /** `forward` and `lastKeysValues` in one pass. */
+  logitsAndLastKeysValues(tokens: Tensor, tables: PositionTables): KeysValues & { readonly logits: Tensor } {
+    const x = this.#beforeLast(tokens, tables);
+    const { inputLayernorm, selfAttn } = this.#lastLayer;
+    return {
+      ...selfAttn.keysValues(inputLayernorm.forward(x), tables),
+      logits: this.#logitsAfter(x, tables),
+    };
+  }
+
+  get #lastLayer(): DecoderLayer {
+    return this.model.layers.at(-1)!;
+  }
+
+  /** The stream that the last layer adds to, [N, T, D]. */
+  #beforeLast(tokens: Tensor, tables: PositionTables): Tensor {
+    const { embedTokens, layers } = this.model;
+    return layers.slice(0, -1).reduce((y, layer) => layer.forward(y, tables), embedTokens.forward(tokens));
+  }
+
+  #logitsAfter(x: Tensor, tables: PositionTables): Tensor {
+    return this.logits(this.model.norm.forward(this.#lastLayer.forward(x, tables)));
   }
 }
