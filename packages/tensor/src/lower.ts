@@ -55,7 +55,8 @@ class GraphBuilder implements Lowering {
   readonly #arguments = new Set<string>();
   readonly #parameters = new Map<string, Parameter>();
   readonly #initializers = new Map<string, NdArray>();
-  readonly #constants = new Map<string, string>();
+  /** By content where they are small, else by identity. */
+  readonly #constants = new Map<string | NdArray, string>();
   readonly #dims = new Map<Dim, string>();
   /** Outputs whose size along an axis is a dimension that only a run knows, by its name. */
   readonly #born = new Map<string, Tensor>();
@@ -245,12 +246,12 @@ class GraphBuilder implements Lowering {
 
   constant(value: NdArray): string {
     const small = sizeOf(value.shape) <= 64;
-    const key = small ? `${value.dtype}[${value.shape.join(',')}]${value.data.join(',')}` : '';
-    const known = small ? this.#constants.get(key) : undefined;
+    const key = small ? `${value.dtype}[${value.shape.join(',')}]${value.data.join(',')}` : value;
+    const known = this.#constants.get(key);
     if (known) return known;
     const name = `c${this.#initializers.size}`;
     this.#initializers.set(name, value);
-    if (small) this.#constants.set(key, name);
+    this.#constants.set(key, name);
     return name;
   }
 

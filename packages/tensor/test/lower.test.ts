@@ -12,6 +12,7 @@ import {
   ndarray,
   ones,
   Parameter,
+  scaledDotProductAttention,
   split,
   type Tensor,
   toNumbers,
@@ -52,6 +53,17 @@ test('small constants are shared, and keep their dtypes apart', () => {
   const y = input([2], 'y', 'int32');
   const model = decodeModel(lower([x.add(3).mul(x.sub(3)), y.add(3)]).bytes);
   assert.deepEqual(model.graph.initializer.map(({ dataType }) => dataType).sort(), [1, 6]);
+});
+
+test('a large constant is shared where it is the same array, as the masks of causal attentions of one size are', () => {
+  const x = input([100]);
+  const table = ndarray(new Float32Array(100).fill(2), [100]);
+  const shared = decodeModel(lower([x.add(constant(table)), x.mul(constant(table))]).bytes);
+  assert.equal(shared.graph.initializer.length, 1);
+  const [q, k] = [input([1, 1, 20, 4], 'q'), input([1, 1, 20, 4], 'k')];
+  const attend = () => scaledDotProductAttention(q, k, k, { causal: true });
+  const once = typesOf(lower([attend()]).bytes);
+  assert.deepEqual(typesOf(lower([attend(), attend().exp()]).bytes), [...once, 'Exp']);
 });
 
 test('operations that change nothing leave no node', () => {

@@ -286,8 +286,11 @@ function biasOf(mask: Tensor, like: Tensor): Tensor {
   return mask.dtype === 'bool' ? where(mask, constant(0, like.dtype), constant(forbidden, like.dtype)) : mask;
 }
 
-/** Elements of a mask up to which it is part of the model: each layer has one, and a model has 2 GB at most. */
+/** Elements of a mask up to which it is part of the model, which has 2 GB at most. */
 const largestTriangle = 2 ** 18;
+
+/** Those in use: layers of a model share one, so that equal attentions are found to be equal. */
+const triangles = new Map<string, WeakRef<NdArray>>();
 
 /** 0 where query i of T may see key j of S, j ≤ i + S − T, and the forbidden score elsewhere; none when all may. */
 function causalBias(queries: Dim, keys: Dim, like: Tensor): Tensor | undefined {
@@ -301,7 +304,12 @@ function causalBias(queries: Dim, keys: Dim, like: Tensor): Tensor | undefined {
 }
 
 function triangle(queries: number, keys: number, dtype: Tensor['dtype']): NdArray {
+  const key = `${queries} ${keys} ${dtype}`;
+  const known = triangles.get(key)?.deref();
+  if (known) return known;
   const data = new Float64Array(queries * keys);
   for (let i = 0; i < queries; i++) data.fill(forbidden, i * keys + keys - queries + i + 1, (i + 1) * keys);
-  return ndarray(data, [queries, keys], dtype);
+  const made = ndarray(data, [queries, keys], dtype);
+  triangles.set(key, new WeakRef(made));
+  return made;
 }
