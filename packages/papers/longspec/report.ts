@@ -93,6 +93,7 @@ function groupsOf({ decodings }: Measured): Group[] {
 }
 
 const two = (value: number) => value.toFixed(2);
+const percent = (share: number) => `${share < 0 ? '−' : '+'}${(100 * Math.abs(share)).toFixed(1)} %`;
 
 function claimsOf(measured: Measured): Claim[] {
   const { decodings, settings } = measured;
@@ -142,6 +143,15 @@ function claimsOf(measured: Measured): Claim[] {
       .join(', '),
     [last.own.ratio >= 1.5, prose.length > 1 && last.own.ratio > first.own.ratio],
   );
+  const noNoise = pooledTau(measured, 'LongSpec, no noise');
+  const noisy = pooledTau(measured, treeName);
+  if (noNoise !== undefined && noisy !== undefined)
+    add(
+      'Flash noisy training raises τ',
+      '14.7 % more, at the last depths most',
+      `${two(noisy)} with it, ${two(noNoise)} without: ${percent(noisy / noNoise - 1)}`,
+      [noisy > noNoise],
+    );
   for (const peer of settings.peers) list.push(...peerClaims(measured, peer));
   if (last.magic)
     add(
@@ -151,6 +161,15 @@ function claimsOf(measured: Measured): Claim[] {
       [last.magic.ratio < 1.35 && last.magic.ratio < last.own.ratio],
     );
   return list;
+}
+
+/** τ of a method on prose, greedy, all lengths together. */
+function pooledTau({ decodings }: Measured, method: string): number | undefined {
+  const own = decodings.filter(
+    (each) => each.method === method && each.text === 'prose' && each.temperature === 0,
+  );
+  if (own.length === 0) return undefined;
+  return sum(own.map(({ tokens }) => tokens)) / sum(own.map(({ forwards }) => forwards));
 }
 
 /** Vanilla decoding and LongSpec beside another runtime on the same prompts, prose, greedy. */
