@@ -179,7 +179,9 @@ export const benchCommand = defineCommand({
           each.temperature === about.temperature &&
           each.prompt === about.prompt,
       );
-      const prompt = isKnown ? undefined : wp.benchPrompt(text, about.context, about.prompt, begin ?? 0);
+      const prompt = isKnown
+        ? undefined
+        : wp.benchPrompt(text, about.context, about.prompt, begin ?? 0, contexts);
       if (prompt) {
         const isWithPeers = text.name === 'prose' && about.temperature === 0 && about.prompt < options.peers;
         const others = (isWithPeers && peers?.list) || [];

@@ -16,19 +16,26 @@ export interface BenchText {
   readonly documents: readonly Int32Array[];
 }
 
-/** The prompt of a context's length that a number draws: the token `begin`, then a window of a document. */
+/**
+ * The prompt of a context's length that a number draws: the token `begin`, then a window of a document. Those of one
+ * number end at the same place whatever their length, so that lengths are compared on what follows; `contexts` are all
+ * lengths that are asked for. Undefined where no document is long enough.
+ */
 export function benchPrompt(
   text: BenchText,
   context: number,
   number: number,
   begin: number,
+  contexts: readonly number[] = [context],
 ): number[] | undefined {
-  const long = text.documents.filter((tokens) => tokens.length >= context);
-  if (long.length === 0) return undefined;
-  const random = new Random(7).fork(text.name).fork(context).fork(number);
+  const most = Math.max(0, ...text.documents.map((tokens) => tokens.length));
+  if (most < context) return undefined;
+  const longest = Math.max(...contexts.filter((each) => each <= most));
+  const long = text.documents.filter((tokens) => tokens.length >= longest);
+  const random = new Random(7).fork(text.name).fork(number);
   const tokens = long[number % long.length]!;
-  const start = random.integer(tokens.length - context + 2);
-  return [begin, ...tokens.subarray(start, start + context - 1)];
+  const end = longest - 1 + random.integer(tokens.length - longest + 2);
+  return [begin, ...tokens.subarray(end - context + 1, end)];
 }
 
 export interface BenchCase {
