@@ -33,7 +33,7 @@ test('losses by position are those that training minimises, at each lag', async 
   const { tokens, cos, sin, lag } = sequenceBatch(target, [window], plainPositions(length), 3);
   const batch = { tokens: tokens!, cos: cos!, sin: sin!, lag: lag! };
   const run = await device.compile(
-    (given) => [targetLosses(target, given), draftLosses(target, draft, given)],
+    (given) => [targetLosses(target, given), draftLosses(target, draft, given, 'text')],
     { inputs: [batch], weights },
   );
   const [own, lagging] = (await run(batch)).map(toNumbers);

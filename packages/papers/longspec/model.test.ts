@@ -25,7 +25,7 @@ const { target, targetWeights, draft, draftWeights } = tiny;
 const length = 40;
 const sequence = Int32Array.from(promptOf(length + 1));
 
-const compiled = await device.compile((batch) => draftLosses(target, draft, batch), {
+const compiled = await device.compile((batch) => draftLosses(target, draft, batch, 'text'), {
   inputs: [
     {
       tokens: { shape: [1, length + 1], dtype: 'int32' },
@@ -145,7 +145,10 @@ test('visible attention is a masked softmax over window and lag, across blocks, 
 
 test('a draft learns what its target has in store, and a resumed training is the same training', async () => {
   const documents = [Int32Array.from({ length: 3000 }, (_, i) => [3, 1, 4, 1, 5, 9, 2, 6][i % 8]!)];
-  const stage = { length: 24, batchSize: 2, steps: 30, peakRate: 1e-2, positions: 'anchor-offset' } as const;
+  const stage = {
+    ...{ length: 24, batchSize: 2, steps: 30, peakRate: 1e-2 },
+    ...({ positions: 'anchor-offset', labels: 'text' } as const),
+  };
   const options = { device, target, targetWeights, documents, begin: 0, stage, seed: 1 };
   const seen: number[] = [];
   const whole = await trainDraft({

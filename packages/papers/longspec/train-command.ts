@@ -81,9 +81,9 @@ export const trainCommand = defineCommand({
     },
     labels: {
       type: 'string',
-      choices: ['text', 'target'],
-      default: 'text',
-      description: 'what the draft is to say: the next token, as in the paper, or the model’s distribution',
+      choices: ['target', 'text'],
+      default: 'target',
+      description: 'what the draft is to say: what the model says, or the text’s next token as in the paper',
     },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same draft' },
     out: {

@@ -40,7 +40,7 @@ export function draftLosses(
   target: Decoder,
   draft: DraftModel,
   batch: SequenceTensors,
-  labels: DraftLabels = 'text',
+  labels: DraftLabels,
 ): Tensor {
   const { cos, sin } = batch;
   const inputs = inputsOf(batch);
@@ -108,7 +108,7 @@ export interface DraftStage {
   readonly anchors?: AnchorOffsetOptions['anchors'];
   /** j is one of these; default 1 to 4, flash noisy training. */
   readonly lags?: readonly number[];
-  /** Default `text`. */
+  /** Default `target`. */
   readonly labels?: DraftLabels;
   /** Batches of one update; default 1. */
   readonly accumulate?: number;
@@ -155,7 +155,7 @@ export async function trainDraft(
   options: DraftTrainingOptions,
 ): Promise<{ readonly draft: DraftModel; readonly weights: Weights; readonly steps: number }> {
   const { device, target, targetWeights, documents, begin, stage, seed, start, ...given } = options;
-  const { length, batchSize, lags = [1, 2, 3, 4], labels = 'text', accumulate = 1 } = stage;
+  const { length, batchSize, lags = [1, 2, 3, 4], labels = 'target', accumulate = 1 } = stage;
   const draft = start?.draft ?? new DraftModel(target.config);
   const half = target.config.headDim / 2;
   const trainer = await Trainer.create({
