@@ -84,7 +84,7 @@ export const benchCommand = defineCommand({
     await using device = await wp.openChosenDevice({ device: 'cpu', threads });
     await using model = await wp.openTextModel({ device, folder, method: 'vanilla' });
     const { config, tokenizer } = { config: model.target.config, tokenizer: model.tokenizer };
-    const named = async (name: string, shape: readonly number[], file = draft) => ({
+    const named = async (name: string, shape?: readonly number[], file = draft) => ({
       ...(await model.openDrafter({ method: 'longspec', draft: file, shape })),
       name,
     });
@@ -93,6 +93,7 @@ export const benchCommand = defineCommand({
       await model.openDrafter({ method: 'lookup' }),
       await model.openDrafter({ method: 'magicdec' }),
       await named('LongSpec, chain', [1, 1, 1, 1]),
+      await named(wp.ownName),
       await named(wp.treeName, [2, 2, 2, 1]),
       await named('LongSpec, tree of 16', [3, 4, 4, 4]),
     ];

@@ -145,8 +145,8 @@ test('wp bench measures all methods on the same prompts, keeps what it has, and 
   const first = JSON.parse(await readFile(out, 'utf8'));
   const { result } = await bench(2);
   assert.deepEqual(result.settings.contexts, [16]);
-  // 2 prompts of 2 texts by 6 methods
-  assert.equal(result.decodings.length, 24);
+  // 2 prompts of 2 texts by 7 methods
+  assert.equal(result.decodings.length, 28);
   assert.deepEqual(result.decodings.slice(0, first.decodings.length), first.decodings);
   for (const { differs, tokens, forwards, method } of result.decodings) {
     assert.equal(tokens, 6);
@@ -160,7 +160,7 @@ test('wp bench measures all methods on the same prompts, keeps what it has, and 
     ['speed', 'tau'],
   );
   const [table] = report.tables;
-  assert.equal(table!.rows.length, 6);
+  assert.equal(table!.rows.length, 7);
   const plain = table!.rows.find(([method]) => method === 'vanilla')!;
   assert.deepEqual([plain[1], plain[4]], ['1.00', '1.00']);
   await assert.rejects(call(commands.bench as never, { model: folder }), /--data is missing/);

@@ -7,7 +7,8 @@ import { checkDraftFits, draftBytes, openLongSpec } from './longspec.ts';
 import { magicDec } from './magicdec.ts';
 import { promptLookup } from './prompt-lookup.ts';
 import { collect, openTarget, promptOf, tinyModels } from './test/tiny.ts';
-import { chainTree, type TokenTree } from './tree.ts';
+import { chainTree, depths, type TokenTree } from './tree.ts';
+import { shapesOf8 } from './tree-choice.ts';
 import { vanilla } from './vanilla.ts';
 
 const device = await openDevice({ threads: 1 });
@@ -16,8 +17,8 @@ const tiny = tinyModels();
 const target = await openTarget(device, tiny);
 
 const { target: model, targetWeights, draft, draftWeights } = tiny;
-const withShape = (shape: readonly number[]) =>
-  openLongSpec({ device, target: model, targetWeights, draft, draftWeights, shape });
+const withShape = (shape?: readonly number[]) =>
+  openLongSpec({ device, target: model, targetWeights, draft, draftWeights, ...(shape && { shape }) });
 
 /** Proposes given trees, one a round. */
 function scripted(trees: (text: readonly number[]) => TokenTree): Drafter {
@@ -33,6 +34,7 @@ function scripted(trees: (text: readonly number[]) => TokenTree): Drafter {
 }
 
 const drafters: Drafter[] = [
+  await withShape(),
   await withShape([2, 2, 2, 1]),
   await withShape([1, 1, 1, 1]),
   await withShape([4, 16, 16, 16, 16]),
@@ -62,6 +64,23 @@ test('every drafter emits what vanilla decoding emits, greedily and with a seed'
       }
     }
   }
+});
+
+test('trees are those that are asked for, or one after the other of those to choose from', async () => {
+  const shapeOf = (tree: TokenTree) => {
+    const counts: number[] = [];
+    for (const depth of depths(tree)) counts[depth - 1] = (counts[depth - 1] ?? 0) + 1;
+    return counts;
+  };
+  const options = { target, prompt: promptOf(9), maxNewTokens: 40 };
+  const [auto, fixed] = drafters as [Drafter, Drafter];
+  const seen = (await collect({ ...options, drafter: auto })).rounds.slice(1, 1 + shapesOf8.length);
+  assert.deepEqual(
+    seen.map(({ tree }) => shapeOf(tree)),
+    shapesOf8,
+  );
+  for (const { tree } of (await collect({ ...options, drafter: fixed })).rounds.slice(1, 6))
+    assert.deepEqual(shapeOf(tree), [2, 2, 2, 1]);
 });
 
 test('a drafter that knows the text is accepted whole, up to the length that is asked for', async () => {
@@ -169,7 +188,7 @@ test('tree guesses do not depend on how the ring came to hold its keys', async (
 test('the draft’s own memory is the same for a short and a long text', async () => {
   const { config } = model;
   const places = 512 + 2 + 7;
-  assert.equal(draftBytes(config, [2, 2, 2, 1]), 4 * places * 2 * (2 * 4 + 1));
+  assert.equal(draftBytes(config, [[2, 2, 2, 1]]), 4 * places * 2 * (2 * 4 + 1));
 });
 
 test('the beginning is drawn from the target’s distribution, whatever the tree', async () => {

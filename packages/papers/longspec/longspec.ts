@@ -8,11 +8,10 @@ import { compileDraft, type DraftGraphOptions, fewRows } from './draft-graph.ts'
 import type { Accepted, Drafter, DraftSession, Text } from './drafter.ts';
 import { type DraftConfig, windowSize } from './model.ts';
 import { nodeCount, type TokenTree, type TreeShape } from './tree.ts';
-
-/** 8 rows to verify with the root, which is what few queries cost little more than one for. */
-export const defaultShape: TreeShape = [2, 2, 2, 1];
+import { shapesOf8, TreeChoice } from './tree-choice.ts';
 
 export interface LongSpecOptions extends Omit<DraftGraphOptions, 'guesses'> {
+  /** Of all trees; default whichever of `shapesOf8` pays. */
   readonly shape?: TreeShape;
   readonly name?: string;
 }
@@ -31,17 +30,18 @@ export function checkDraftFits(draft: DraftConfig, target: DraftConfig): void {
       throw new DecodeError(`the draft's ${key} is ${draft[key]}, the target's is ${target[key]}`);
 }
 
-/** A drafter of trees of the given shape; width 1 everywhere makes chains. */
+/** A drafter of trees; width 1 everywhere makes chains. */
 export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
-  const { shape = defaultShape, target, draft, name = 'LongSpec' } = options;
+  const { shape, target, draft, name = 'LongSpec' } = options;
+  const shapes = shape ? [shape] : shapesOf8;
   checkDraftFits(draft.config, target.config);
-  const given = { ...options, guesses: Math.max(...shape) };
+  const given = { ...options, guesses: Math.max(...shapes.flat()) };
   const few = await compileDraft(given, 'few');
   const many = await compileDraft(given, 'many');
   return {
     name,
     async start(text) {
-      const session = await LongSpecSession.open(options, { few, many }, shape, text);
+      const session = await LongSpecSession.open(options, { few, many }, shapes, text);
       return session;
     },
     async dispose() {
@@ -52,13 +52,16 @@ export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
 }
 
 /** Bytes of the draft's own keys and values, whatever the length of the text. */
-export function draftBytes({ numKvHeads, headDim }: DraftConfig, shape: TreeShape = defaultShape): number {
-  return 4 * ringPlaces(shape) * numKvHeads * (2 * headDim + 1);
+export function draftBytes(
+  { numKvHeads, headDim }: DraftConfig,
+  shapes: readonly TreeShape[] = shapesOf8,
+): number {
+  return 4 * ringPlaces(shapes) * numKvHeads * (2 * headDim + 1);
 }
 
 /** The window before the root, the root, the nodes that are run, and one node that was accepted without being run. */
-function ringPlaces(shape: TreeShape): number {
-  return windowSize + 2 + nodeCount(shape);
+function ringPlaces(shapes: readonly TreeShape[]): number {
+  return windowSize + 2 + Math.max(...shapes.map(nodeCount));
 }
 
 /** Who has a place of the ring: a token of the text at a position, or a node of the tree under way. */
@@ -72,7 +75,7 @@ interface Row {
 class LongSpecSession implements DraftSession {
   readonly #options: LongSpecOptions;
   readonly #graphs: Graphs;
-  readonly #shape: TreeShape;
+  readonly #choice: TreeChoice;
   readonly #text: Text;
   readonly #ring: KvCache;
   readonly #owners: Owner[];
@@ -80,11 +83,19 @@ class LongSpecSession implements DraftSession {
   #known: number;
   /** All writes to the ring so far. */
   #written: Promise<unknown> = Promise.resolve();
+  /** The tree under way. */
+  #proposed = { shape: [] as TreeShape, draftMs: 0, at: 0 };
 
-  private constructor(options: LongSpecOptions, graphs: Graphs, shape: TreeShape, text: Text, ring: KvCache) {
+  private constructor(
+    options: LongSpecOptions,
+    graphs: Graphs,
+    shapes: readonly TreeShape[],
+    text: Text,
+    ring: KvCache,
+  ) {
     this.#options = options;
     this.#graphs = graphs;
-    this.#shape = shape;
+    this.#choice = new TreeChoice(shapes);
     this.#text = text;
     this.#ring = ring;
     this.#owners = Array.from({ length: ring.capacity }, () => undefined);
@@ -95,12 +106,12 @@ class LongSpecSession implements DraftSession {
   static async open(
     options: LongSpecOptions,
     graphs: Graphs,
-    shape: TreeShape,
+    shapes: readonly TreeShape[],
     text: Text,
   ): Promise<LongSpecSession> {
     const { device, target } = options;
     const { numKvHeads, headDim } = target.config;
-    const capacity = ringPlaces(shape);
+    const capacity = ringPlaces(shapes);
     const ring = await KvCache.create(device, {
       layers: 1,
       kvHeads: numKvHeads,
@@ -108,7 +119,7 @@ class LongSpecSession implements DraftSession {
       capacity,
       chunk: capacity,
     });
-    const session = new LongSpecSession(options, graphs, shape, text, ring);
+    const session = new LongSpecSession(options, graphs, shapes, text, ring);
     const rows = session.#missing();
     if (rows.length > 0) await session.#run(rows, [rows.length - 1], () => false);
     return session;
@@ -124,7 +135,8 @@ class LongSpecSession implements DraftSession {
   }
 
   async propose(room: number): Promise<TokenTree> {
-    const shape = this.#shape.slice(0, room);
+    const started = performance.now();
+    const shape = this.#choice.next().slice(0, room);
     const [tokens, parents, scores]: [number[], number[], number[]] = [[], [], []];
     const rootPosition = this.#text.tokens.length - 1;
     /** The rows that were run last: nodes, or −1 for the root. */
@@ -149,6 +161,8 @@ class LongSpecSession implements DraftSession {
         return tokens.length - 1;
       });
     }
+    const at = performance.now();
+    this.#proposed = { shape, draftMs: at - started, at };
     return { tokens, parents };
   }
 
@@ -258,6 +272,9 @@ class LongSpecSession implements DraftSession {
 
   /** Accepted nodes become tokens of the text where they stand; others and what leaves the window make room. */
   async accept({ path }: Accepted): Promise<void> {
+    const { shape, draftMs, at } = this.#proposed;
+    const ranks = path.map((node, depth) => node - nodeCount(shape.slice(0, depth)));
+    this.#choice.saw({ shape, ranks, draftMs, verifyMs: performance.now() - at });
     await this.#written;
     this.#written = Promise.resolve();
     const root = this.#text.tokens.length - 1;

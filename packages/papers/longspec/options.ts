@@ -23,8 +23,7 @@ export const drafterOptions = {
   tree: {
     type: 'integers',
     min: 1,
-    default: [2, 2, 2, 1],
-    description: 'nodes on each level of the tree of guesses',
+    description: 'nodes on each level of the tree of guesses; default whichever of 7 nodes pays',
   },
 } as const satisfies OptionSpecs;
 

@@ -4,6 +4,9 @@ import { type Claim, claimOf, type Figure, mean, reported, type Table } from '@w
 import type { DecodingResult, Measured, PositionLoss, Results } from './results.ts';
 
 export const vanillaName = 'vanilla';
+/** With trees that it chooses itself. */
+export const ownName = 'LongSpec';
+/** With trees of the shape 2, 2, 2, 1, which all drafts are compared with. */
 export const treeName = 'LongSpec, tree of 8';
 
 /** Everything of `results.json` but the report, to the whole. */
@@ -117,16 +120,16 @@ function claimsOf(measured: Measured): Claim[] {
   const prose = settings.contexts.flatMap((context) => {
     const line = (method: string) =>
       linesOf(measured, { text: 'prose', context, temperature: 0 }).find((each) => each.method === method);
-    const own = line(treeName);
-    return own ? [{ context, own, magic: line('MagicDec') }] : [];
+    const [own, tree] = [line(ownName), line(treeName)];
+    return own && tree ? [{ context, own, tree, magic: line('MagicDec') }] : [];
   });
   const [first, last] = [prose[0], prose.at(-1)];
   if (!first || !last) return list;
-  const taus = prose.map(({ own }) => own.tau);
+  const taus = prose.map(({ tree }) => tree.tau);
   add(
     'A call of the target emits two and a half tokens or more, at any length',
     'τ 2.76 to 4.46',
-    prose.map(({ context, own }) => `${two(own.tau)} at ${context}`).join(', '),
+    prose.map(({ context, tree }) => `${two(tree.tau)} at ${context}`).join(', '),
     taus.map((tau) => tau >= 2.5),
   );
   add(
@@ -184,7 +187,7 @@ function peerClaims(measured: Measured, peer: string): Claim[] {
     const decodings = measured.decodings.filter(({ prompt }) => prompts.has(prompt));
     const lines = linesOf({ ...measured, decodings }, of);
     const line = (method: string) => lines.find((each) => each.method === method);
-    const [own, other] = [line(treeName), line(peer)];
+    const [own, other] = [line(ownName), line(peer)];
     return own && other ? [{ context, vanilla: 1 / other.ratio, own: own.ratio / other.ratio }] : [];
   });
   if (found.length === 0) return [];

@@ -11,7 +11,7 @@ import { DecodeError } from './decode.ts';
 import { readDraft } from './draft-file.ts';
 import type { Drafter } from './drafter.ts';
 import type { TextModel } from './generate.ts';
-import { defaultShape, openLongSpec } from './longspec.ts';
+import { openLongSpec } from './longspec.ts';
 import { magicDec } from './magicdec.ts';
 import type { Method } from './options.ts';
 import { promptLookup } from './prompt-lookup.ts';
@@ -25,8 +25,8 @@ export interface TextModelOptions {
   readonly method: Method;
   /** The draft's file, for `longspec` and `chain`; default `draft.safetensors` in the folder. */
   readonly draft?: string | undefined;
-  /** Nodes a level of LongSpec's tree. */
-  readonly shape?: TreeShape;
+  /** Nodes a level of LongSpec's tree; default whichever pays. A chain is as long as it has levels, default 4. */
+  readonly shape?: TreeShape | undefined;
 }
 
 export interface OpenTextModel extends TextModel, AsyncDisposable {
@@ -70,7 +70,7 @@ async function openDrafterOf(
   device: Device,
   { folder, model, weights, config }: LoadedDecoder,
   target: CachedDecoder,
-  { method, draft: file, shape = defaultShape }: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>,
+  { method, draft: file, shape }: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>,
 ): Promise<Drafter> {
   switch (method) {
     case 'vanilla':
@@ -85,7 +85,7 @@ async function openDrafterOf(
         file ?? join(folder, 'draft.safetensors'),
         config,
       );
-      const tree = method === 'chain' ? shape.map(() => 1) : shape;
+      const tree = method === 'chain' ? (shape ?? [1, 1, 1, 1]).map(() => 1) : shape;
       const name = method === 'chain' ? 'LongSpec, chain' : 'LongSpec';
       return openLongSpec({
         device,
@@ -93,7 +93,7 @@ async function openDrafterOf(
         targetWeights: weights,
         draft,
         draftWeights,
-        shape: tree,
+        ...(tree && { shape: tree }),
         name,
       });
     }

@@ -38,12 +38,13 @@ export function offerOf({ drafts }: ModelFacts): Offer {
 /** Nodes of a tree that a page waits for. */
 const mostNodes = 128;
 
-/** Reads `2,2,2,1`. Throws a RangeError. */
-export function readShape(text: string): TreeShape {
+/** Reads `2,2,2,1`, or `auto` for whichever tree pays. Throws a RangeError. */
+export function readShape(text: string): TreeShape | undefined {
+  if (text.trim() === 'auto') return undefined;
   const shape = text.split(',').map(Number);
   if (shape.some((width) => !Number.isInteger(width) || width < 1) || nodeCount(shape) > mostNodes)
     throw new RangeError(
-      `tree “${text}”: expected widths of its levels, such as 2,2,2,1, of ${mostNodes} nodes at most`,
+      `tree “${text}”: expected auto, or widths of its levels, such as 2,2,2,1, of ${mostNodes} nodes at most`,
     );
   return shape;
 }

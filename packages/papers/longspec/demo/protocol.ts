@@ -43,7 +43,8 @@ export interface RunRequest {
   readonly text: string;
   readonly guesser: Guesser;
   /** Of LongSpec. */
-  readonly shape: TreeShape;
+  /** Absent: whichever pays. */
+  readonly shape: TreeShape | undefined;
   /** Which of LongSpec's drafts. */
   readonly training: DraftTraining;
   /** Verify trees by hybrid attention; else by one masked softmax. */

@@ -84,7 +84,8 @@ function chooser(device: Device, files: ModelFiles, loaded: LoadedDecoder, targe
     const file = files.path(draftName(training));
     const { draft, weights } = await readDraftFrom(file, files.open, loaded.config);
     const { model, weights: targetWeights } = loaded;
-    return openLongSpec({ device, target: model, targetWeights, draft, draftWeights: weights, shape });
+    const parts = { device, target: model, targetWeights, draft, draftWeights: weights };
+    return openLongSpec({ ...parts, ...(shape && { shape }) });
   };
   return async (choice: Choice): Promise<Runner> => {
     if (!choice.hybrid)
@@ -101,7 +102,7 @@ function chooser(device: Device, files: ModelFiles, loaded: LoadedDecoder, targe
       open = undefined;
       const drafter = await openDrafter(choice);
       open = { key, drafter };
-      const few = { prompt: [0, 0, 0], maxNewTokens: 2 * choice.shape.length + 2 };
+      const few = { prompt: [0, 0, 0], maxNewTokens: 2 * (choice.shape?.length ?? 8) + 2 };
       for (const each of [
         { target: verifier, drafter },
         { target, drafter: vanilla },
