@@ -8,7 +8,7 @@ import { magicDec } from './magicdec.ts';
 import { promptLookup } from './prompt-lookup.ts';
 import { collect, openTarget, promptOf, tinyModels } from './test/tiny.ts';
 import { chainTree, depths, type TokenTree } from './tree.ts';
-import { shapesOf8 } from './tree-choice.ts';
+import { defaultShapes } from './tree-choice.ts';
 import { vanilla } from './vanilla.ts';
 
 const device = await openDevice({ threads: 1 });
@@ -74,10 +74,10 @@ test('trees are those that are asked for, or one after the other of those to cho
   };
   const options = { target, prompt: promptOf(9), maxNewTokens: 40 };
   const [auto, fixed] = drafters as [Drafter, Drafter];
-  const seen = (await collect({ ...options, drafter: auto })).rounds.slice(1, 1 + shapesOf8.length);
+  const seen = (await collect({ ...options, drafter: auto })).rounds.slice(1, 1 + defaultShapes.length);
   assert.deepEqual(
     seen.map(({ tree }) => shapeOf(tree)),
-    shapesOf8,
+    defaultShapes,
   );
   for (const { tree } of (await collect({ ...options, drafter: fixed })).rounds.slice(1, 6))
     assert.deepEqual(shapeOf(tree), [2, 2, 2, 1]);

@@ -8,10 +8,10 @@ import { compileDraft, type DraftGraphOptions, fewRows } from './draft-graph.ts'
 import type { Accepted, Drafter, DraftSession, Text } from './drafter.ts';
 import { type DraftConfig, windowSize } from './model.ts';
 import { nodeCount, type TokenTree, type TreeShape } from './tree.ts';
-import { shapesOf8, TreeChoice } from './tree-choice.ts';
+import { defaultShapes, TreeChoice } from './tree-choice.ts';
 
 export interface LongSpecOptions extends Omit<DraftGraphOptions, 'guesses'> {
-  /** Of all trees; default whichever of `shapesOf8` pays. */
+  /** Of all trees; default whichever of `defaultShapes` pays. */
   readonly shape?: TreeShape;
   readonly name?: string;
 }
@@ -33,7 +33,7 @@ export function checkDraftFits(draft: DraftConfig, target: DraftConfig): void {
 /** A drafter of trees; width 1 everywhere makes chains. */
 export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
   const { shape, target, draft, name = 'LongSpec' } = options;
-  const shapes = shape ? [shape] : shapesOf8;
+  const shapes = shape ? [shape] : defaultShapes;
   checkDraftFits(draft.config, target.config);
   const given = { ...options, guesses: Math.max(...shapes.flat()) };
   const few = await compileDraft(given, 'few');
@@ -54,7 +54,7 @@ export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
 /** Bytes of the draft's own keys and values, whatever the length of the text. */
 export function draftBytes(
   { numKvHeads, headDim }: DraftConfig,
-  shapes: readonly TreeShape[] = shapesOf8,
+  shapes: readonly TreeShape[] = defaultShapes,
 ): number {
   return 4 * ringPlaces(shapes) * numKvHeads * (2 * headDim + 1);
 }

@@ -23,7 +23,7 @@ export const drafterOptions = {
   tree: {
     type: 'integers',
     min: 1,
-    description: 'nodes on each level of the tree of guesses; default whichever of 7 nodes pays',
+    description: 'nodes on each level of the tree of guesses; default whichever pays, none included',
   },
 } as const satisfies OptionSpecs;
 

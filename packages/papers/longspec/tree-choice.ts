@@ -4,10 +4,21 @@
  * learned while decoding, from what was accepted and how long it took. The text does not depend on it.
  */
 
-import type { TreeShape } from './tree.ts';
+import { nodeCount, type TreeShape } from './tree.ts';
 
-/** Trees of 7 nodes: 8 rows to verify with the root, which is what few queries cost little more than one for. */
-export const shapesOf8: readonly TreeShape[] = [[7], [4, 3], [3, 2, 2], [2, 2, 2, 1], [2, 1, 1, 1, 1, 1]];
+/**
+ * Trees of 7 nodes, since 8 rows with the root cost little more to verify than one; and for texts that nobody guesses, a
+ * small tree and none at all, which is vanilla decoding.
+ */
+export const defaultShapes: readonly TreeShape[] = [
+  [],
+  [3],
+  [7],
+  [4, 3],
+  [3, 2, 2],
+  [2, 2, 2, 1],
+  [2, 1, 1, 1, 1, 1],
+];
 
 /** How a tree went. */
 export interface Outcome {
@@ -21,14 +32,14 @@ export interface Outcome {
 
 /** Rounds after which half of what was seen is forgotten: texts change. */
 const halfLife = 64;
-/** Every so many rounds a tree one deeper than the one that pays, or nobody would know what lies below it. */
-const exploreEvery = 16;
+/** Every so many rounds a neighbour of the tree that pays, by turns the flatter and the deeper one: things change. */
+const exploreEvery = 8;
 /**
  * What is taken for granted as if so many guesses had been seen: a first node is right this often, a level as often as the
  * one above, and one more node a level takes away from what is missing all but this share.
  */
 const prior = { trials: 2, right: 0.5, missing: 0.85 };
-/** Calls whose median is a cost: the first ones take longer. */
+/** Calls of which the fastest is the cost: the first ones take longer, and others may be disturbed. */
 const remembered = 9;
 
 interface Count {
@@ -42,29 +53,40 @@ export class TreeChoice {
   /** By depth and width: was one of that many likeliest nodes right, given that all above were? */
   readonly #counts = new Map<string, Count>();
   readonly #levelMs: number[] = [];
-  readonly #verifyMs: number[] = [];
+  /** By nodes. */
+  readonly #verifyMs = new Map<number, number[]>();
   #rounds = 0;
 
   /** Throws a RangeError for an empty list. */
   constructor(shapes: readonly TreeShape[]) {
     if (shapes.length === 0) throw new RangeError('no tree to choose from');
-    this.#shapes = shapes.toSorted((a, b) => a.length - b.length);
+    this.#shapes = shapes.toSorted((a, b) => a.length - b.length || nodeCount(a) - nodeCount(b));
   }
 
   next(): TreeShape {
     // once around first: every width and depth is seen once
     const first = this.#shapes[this.#rounds];
     if (first) return first;
-    const verify = median(this.#verifyMs);
-    const level = median(this.#levelMs);
-    const gain = (shape: TreeShape) => this.expectedTokens(shape) / (verify + shape.length * level);
+    const level = Math.min(...this.#levelMs);
+    const gain = (shape: TreeShape) => {
+      // fewer rows never take longer than more
+      const nodes = nodeCount(shape);
+      const verify = Math.min(...[...this.#verifyMs].flatMap(([more, ms]) => (more >= nodes ? ms : [])));
+      return this.expectedTokens(shape) / (verify + (shape.length > 0 ? shape.length * level : 0));
+    };
     const best = this.#shapes.reduce((most, shape) => (gain(shape) > gain(most) ? shape : most));
-    const deeper = this.#shapes[this.#shapes.indexOf(best) + 1];
-    return deeper && this.#rounds % exploreEvery === 0 ? deeper : best;
+    const turn = this.#rounds / exploreEvery;
+    if (!Number.isInteger(turn)) return best;
+    const [at, step] = [this.#shapes.indexOf(best), turn % 2 === 0 ? -1 : 1];
+    return this.#shapes[at + step] ?? this.#shapes[at - step] ?? best;
   }
 
   saw({ shape, ranks, draftMs, verifyMs }: Outcome): void {
     this.#rounds++;
+    const nodes = nodeCount(shape);
+    const verified = this.#verifyMs.get(nodes) ?? [];
+    push(verified, verifyMs);
+    this.#verifyMs.set(nodes, verified);
     if (shape.length === 0) return;
     const keep = 0.5 ** (1 / halfLife);
     for (const count of this.#counts.values()) {
@@ -81,7 +103,6 @@ export class TreeChoice {
       }
     }
     push(this.#levelMs, draftMs / shape.length);
-    push(this.#verifyMs, verifyMs);
   }
 
   /** Tokens that a call of the target is expected to emit with such a tree. */
@@ -120,8 +141,3 @@ function push(list: number[], value: number): void {
 }
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 1;
-}
