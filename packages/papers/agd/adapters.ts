@@ -99,6 +99,11 @@ export interface AdapterOptions {
    * the codes of ω and ω + δ correlate as exp(−2π² (m δ)²).
    */
   readonly scaleFactor?: number;
+  /**
+   * Multiply what an adapter adds by ω − 1; default false, as in the paper. Guidance is c + (ω − 1)(c − u): what depends
+   * on ω so need not be learned, and at ω = 1 the network is the frozen one whatever the weights.
+   */
+  readonly linear?: boolean;
 }
 
 /** The parts that all adapters have: ω, time and class as vectors of width h. */

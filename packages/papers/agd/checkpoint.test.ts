@@ -34,6 +34,11 @@ function checkpoint(kind: 'offset' | 'attention', options = {}): Checkpoint {
 }
 const bytesOf = (model: TorchValue) => encodeTorch(new Map([['model', model]]));
 
+test('the release has no adapters that grow with ω − 1', () => {
+  const adapters = new GuidanceAdapters({ kind: 'offset', hiddenSize: 4, linear: true }, network);
+  assert.throws(() => writeRelease(adapters, randomWeights(adapters, 1)), /grow with ω − 1 are ours/);
+});
+
 test('the release’s layout: written, read, kind and sizes read off the tensors', () => {
   for (const kind of ['offset', 'attention'] as const)
     for (const options of [{}, { useClass: false }, { useTimestep: false }]) {

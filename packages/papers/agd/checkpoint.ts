@@ -64,8 +64,10 @@ export function readRelease(
   return { adapters, weights: loadStateDict(adapters, tensors, { file }) };
 }
 
-/** The bytes of a checkpoint that the release loads. */
+/** The bytes of a checkpoint that the release loads. Throws an AdapterError for adapters that it has not. */
 export function writeRelease(adapters: GuidanceAdapters, weights: Weights): Uint8Array {
+  if (adapters.options.linear)
+    throw new AdapterError('adapters that grow with ω − 1 are ours: the release would not multiply them');
   const model = new Map<string, Map<string, NdArray>>();
   for (const [name, weight] of adapters.namedWeights()) {
     const [, adapter, own] = /^(blocks\.\d+\.attn)\.(.+)$/.exec(name)!;

@@ -155,6 +155,42 @@ for (const kind of adapterKinds) {
   });
 }
 
+for (const kind of adapterKinds)
+  test(`linear ${kind} adapters: at ω = 1 the network itself, whatever their weights; what they add grows with ω − 1`, async () => {
+    const adapters = new GuidanceAdapters({ kind, hiddenSize: 4, linear: true }, size);
+    const guided = student(network, adapters);
+    const plain: Guided = (x, level, labels) => network.forward(x, level, labels);
+    const trained: Weights = new Map([...base, ...randomWeights(adapters, 2)]);
+    assert.deepEqual(await run(guided, trained, [0, 2], [1, 1]), await run(plain, base, [0, 2], [1, 1]));
+    assert.notDeepEqual(await run(guided, trained, [0], [2]), await run(plain, base, [0], [2]));
+
+    const block = adapters.blocks[0]!;
+    const compiled = await device.compile(
+      (scale: Tensor, time: Tensor, label: Tensor, h: Tensor) => {
+        const conditions = { scale, time, label };
+        const own = block.attn.apply(block.attn.prepare(conditions), h);
+        return [own.add(h.mul(0)), block.apply(block.prepare(conditions), h).add(h.mul(0))];
+      },
+      {
+        inputs: [{ shape: [2] }, { shape: [2, 8] }, { shape: [2, 8] }, { shape: [2, 4, 8] }] as const,
+        weights: randomWeights(adapters, 3),
+      },
+    );
+    const numbers = (count: number, seed: number) =>
+      Array.from({ length: count }, (_, i) => Math.sin(seed + 2 * i));
+    const [own, scaled] = (
+      await compiled(
+        ndarray([1.5, 4]),
+        ndarray(numbers(16, 1), [2, 8]),
+        ndarray(numbers(16, 2), [2, 8]),
+        ndarray(numbers(64, 3), [2, 4, 8]),
+      )
+    ).map(toNumbers) as [number[], number[]];
+    for (const [i, value] of own.entries())
+      assert.ok(Math.abs(scaled[i]! - value * (i < 32 ? 0.5 : 3)) < 1e-5 * Math.max(1, Math.abs(value)));
+    await compiled.dispose();
+  });
+
 test('an offset is the same for every token; a cross-attention’s is not', async () => {
   for (const [kind, same] of [
     ['offset', true],

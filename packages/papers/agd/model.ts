@@ -5,7 +5,7 @@
 
 import type { DiT, DiTHooks } from '@working-papers/models/dit';
 import { Module } from '@working-papers/nn/module';
-import type { Tensor } from '@working-papers/tensor';
+import { concat, type Tensor } from '@working-papers/tensor';
 import {
   type Adapter,
   type AdapterOptions,
@@ -48,12 +48,40 @@ function createAdapter({ kind, ...options }: AdapterSetOptions, { width, tokens 
   }
 }
 
+/** An adapter under its name in files, with what multiplies it. */
 class AdaptedBlock extends Module {
   readonly attn: Adapter;
+  readonly #linear: boolean;
 
-  constructor(attn: Adapter) {
+  constructor(attn: Adapter, linear: boolean) {
     super();
     this.attn = attn;
+    this.#linear = linear;
+  }
+
+  /** Of what is prepared for one picture. */
+  get preparedShape(): readonly number[] {
+    return this.#linear ? [this.#preparedSize + 1] : this.attn.preparedShape;
+  }
+
+  get #preparedSize(): number {
+    return this.attn.preparedShape.reduce((a, b) => a * b, 1);
+  }
+
+  /** Conditions → [N, ...preparedShape]; ω − 1 is the last number of a linear one. */
+  prepare(conditions: Conditions): Tensor {
+    const prepared = this.attn.prepare(conditions);
+    if (!this.#linear) return prepared;
+    const flat = prepared.reshape([prepared.dim(0), this.#preparedSize]);
+    return concat([flat, conditions.scale.sub(1).unsqueeze(-1)], -1);
+  }
+
+  /** As an adapter's `apply`. */
+  apply(prepared: Tensor, input: Tensor): Tensor {
+    if (!this.#linear) return this.attn.apply(prepared, input);
+    const size = this.#preparedSize;
+    const own = prepared.slice(-1, 0, size).reshape([prepared.dim(0), ...this.attn.preparedShape]);
+    return this.attn.apply(own, input).mul(prepared.slice(-1, size).unsqueeze(-1));
   }
 }
 
@@ -74,7 +102,7 @@ export class GuidanceAdapters extends Module {
     this.network = network;
     this.blocks = Array.from(
       { length: network.depth },
-      () => new AdaptedBlock(createAdapter(options, network)),
+      () => new AdaptedBlock(createAdapter(options, network), options.linear ?? false),
     );
   }
 
@@ -102,14 +130,14 @@ export class GuidanceAdapters extends Module {
           `adapters need the ${name === 'scale' ? 'guidance scale' : name} of each picture`,
         );
     }
-    return this.blocks.map(({ attn }) => attn.prepare(conditions));
+    return this.blocks.map((block) => block.prepare(conditions));
   }
 
   /** Puts the adapters beside the attention modules of the network whose forward gets these hooks. */
   hooks(prepared: readonly Tensor[]): DiTHooks {
     return {
       branch: ({ block, kind, input }, compute) =>
-        kind === 'attn' ? compute().add(this.blocks[block]!.attn.apply(prepared[block]!, input)) : compute(),
+        kind === 'attn' ? compute().add(this.blocks[block]!.apply(prepared[block]!, input)) : compute(),
     };
   }
 }

@@ -27,9 +27,15 @@ function assertClose(a: Float64Array, b: Float64Array, tolerance = 1e-4): void {
   }
 }
 
-for (const kind of adapterKinds)
-  test(`${kind} adapters: computed once ahead they say what they say step by step`, async () => {
-    const adapters = new GuidanceAdapters({ kind, hiddenSize: 4 }, sizeOfNetwork(model.network));
+for (const [kind, linear] of adapterKinds.flatMap(
+  (kind) =>
+    [
+      [kind, false],
+      [kind, true],
+    ] as const,
+))
+  test(`${linear ? 'linear ' : ''}${kind} adapters: computed once ahead they say what they say step by step`, async () => {
+    const adapters = new GuidanceAdapters({ kind, hiddenSize: 4, linear }, sizeOfNetwork(model.network));
     const adapted = await compile(adapters);
     const there = await draw(adapted.for({ labels, scale }));
     assert.equal(adapted.rows, labels.length * (sigmas.length - 1));

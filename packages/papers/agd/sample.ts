@@ -70,7 +70,7 @@ export async function compileAdapted(options: AdaptedOptions): Promise<CompiledA
       adapters.prepare(conditionsOf(network, model.level(sigma), labels, scale)),
     { inputs: [numbers, integers, numbers] as const, weights },
   );
-  const preparedSpecs = adapters.blocks.map(({ attn }) => ({ shape: ['rows', ...attn.preparedShape] }));
+  const preparedSpecs = adapters.blocks.map(({ preparedShape }) => ({ shape: ['rows', ...preparedShape] }));
   const hoisted = await device.compile(
     (x: Tensor, sigma: Tensor, labels: Tensor, row: Tensor, prepared: readonly Tensor[]) => {
       const own = prepared.map((all) => gather(all, row, 0)); // one row a picture

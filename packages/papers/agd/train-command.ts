@@ -41,6 +41,10 @@ export const trainCommand = defineCommand({
       default: 1,
       description: "m: ω is encoded as E(m ω); the release's 1000 makes nearby scales strangers",
     },
+    linear: {
+      type: 'boolean',
+      description: 'multiply what adapters add by ω − 1, which they need not learn then',
+    },
     points: {
       type: 'string',
       choices: ['trajectories', 'forward'],
@@ -100,6 +104,7 @@ export const trainCommand = defineCommand({
       useTimestep: options.timestep,
       useClass: options.class,
       scaleFactor: options.scaleFactor,
+      ...(options.linear && { linear: true }),
     };
     const teacher = await wp.readTeacher(options.base);
     const { network } = teacher.model;
