@@ -108,6 +108,20 @@ test('another runtime is compared on its own prompts: vanilla with it, and LongS
   assert.equal(ahead.verdict, 'reproduced');
 });
 
+test('tables: the longest context in full, then all lengths beside each other', () => {
+  const { tables } = withReport(measured([...vanilla, ...guessing(ownName, 12.5)].map(decoding))).report;
+  const [details, overview] = tables;
+  assert.equal(details!.title, 'prose, T = 0, 16000 tokens of context');
+  assert.deepEqual(details!.rows[1], [ownName, '2.46', '200.0', '200.0 to 200.0', '2.00', '2.00', '0.50']);
+  assert.deepEqual(overview!.columns, ['method', '1000', '16000']);
+  assert.deepEqual(overview!.rows, [
+    [vanillaName, '1.00 (1.00)', '1.00 (1.00)'],
+    [ownName, '2.00 (2.46)', '2.00 (2.46)'],
+  ]);
+  const single = withReport(measured([decoding(vanilla[1]!)])).report.tables;
+  assert.equal(single.length, 1);
+});
+
 test('noise is held against a draft without it, all lengths together', () => {
   const without = [1000, 16_000].map((context) => ({ method: noNoise, context, forwards: 51, ms: 12 }));
   const found = claim(

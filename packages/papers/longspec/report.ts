@@ -17,10 +17,13 @@ export const withReport = (measured: Measured): Results =>
     tables: tablesOf(measured),
   });
 
-interface Group {
+interface Kind {
   readonly text: string;
-  readonly context: number;
   readonly temperature: number;
+}
+
+interface Group extends Kind {
+  readonly context: number;
 }
 
 interface Line {
@@ -86,13 +89,18 @@ export function linesOf({ decodings, settings }: Measured, group: Group): Line[]
   });
 }
 
-function groupsOf({ decodings }: Measured): Group[] {
-  const found = new Map<string, Group>();
-  for (const { text, context, temperature } of decodings)
-    found.set(`${text} ${temperature} ${context}`, { text, context, temperature });
-  return [...found.values()].sort(
-    (a, b) => b.text.localeCompare(a.text) || a.temperature - b.temperature || a.context - b.context,
-  );
+/** Prose first, greedy first, with the lengths that were measured, from short to long. */
+function kindsOf({ decodings }: Measured): (Kind & { readonly contexts: readonly number[] })[] {
+  const found = new Map<string, Kind & { readonly contexts: Set<number> }>();
+  for (const { text, context, temperature } of decodings) {
+    const key = `${text} ${temperature}`;
+    const kind = found.get(key) ?? { text, temperature, contexts: new Set<number>() };
+    kind.contexts.add(context);
+    found.set(key, kind);
+  }
+  return [...found.values()]
+    .sort((a, b) => b.text.localeCompare(a.text) || a.temperature - b.temperature)
+    .map((kind) => ({ ...kind, contexts: [...kind.contexts].sort((a, b) => a - b) }));
 }
 
 const two = (value: number) => value.toFixed(2);
@@ -251,19 +259,38 @@ function tablesOf(measured: Measured): Table[] {
     'by the model',
     'distinct 4-grams',
   ];
-  const tables: Table[] = groupsOf(measured).map((group) => ({
-    title: `${group.text}, ${group.context} tokens of context, T = ${group.temperature}`,
-    columns,
-    rows: linesOf(measured, group).map((line) => [
-      line.method,
-      two(line.tau),
-      line.speed.toFixed(1),
-      `${line.low.toFixed(1)} to ${line.high.toFixed(1)}`,
-      two(line.ratio),
-      two(line.expected),
-      two(line.distinct),
-    ]),
-  }));
+  const tables = kindsOf(measured).flatMap(({ text, temperature, contexts }) => {
+    const of = (context: number) => linesOf(measured, { text, context, temperature });
+    const longest = contexts.at(-1)!;
+    const lines = of(longest);
+    const details: Table = {
+      title: `${text}, T = ${temperature}, ${longest} tokens of context`,
+      columns,
+      rows: lines.map((line) => [
+        line.method,
+        two(line.tau),
+        line.speed.toFixed(1),
+        `${line.low.toFixed(1)} to ${line.high.toFixed(1)}`,
+        two(line.ratio),
+        two(line.expected),
+        two(line.distinct),
+      ]),
+    };
+    if (contexts.length === 1) return [details];
+    const byContext = contexts.map((context) => new Map(of(context).map((line) => [line.method, line])));
+    const overview: Table = {
+      title: `${text}, T = ${temperature}: times vanilla, and τ, by tokens of context`,
+      columns: ['method', ...contexts.map(String)],
+      rows: lines.map(({ method }) => [
+        method,
+        ...byContext.map((found) => {
+          const line = found.get(method);
+          return line ? `${two(line.ratio)} (${two(line.tau)})` : '';
+        }),
+      ]),
+    };
+    return [details, overview];
+  });
   const trees = measured.decodings.filter(({ method, text }) => method === treeName && text === 'prose');
   const deepest = Math.max(0, ...trees.map(({ proposed }) => proposed.length));
   if (deepest > 0)
