@@ -18,7 +18,8 @@ const papers: readonly PaperFacts[] = [
       inference: 'tens of thousands of tokens, the newest out of view',
     },
     tags: ['language models', 'speculative decoding'],
-    state: 'not yet',
+    input: '--prompt FILE',
+    state: 'works',
   },
   {
     id: 'dmd2',

@@ -1,7 +1,6 @@
 /** What browser tests of live runs share: the page on a free port, a browser, and `wp` beside them. */
 
 import { execFile, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,25 +17,13 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/**
- * The page on a free port, built where needed, on a database of its own.
- *
- * @param papers a folder to build it around instead of ours. The page shows live runs of papers that work; another
- * one's can be tried under the name of such a paper.
- */
-export async function serve(papers?: string): Promise<Site> {
+/** The page on a free port, built where needed, on a database of its own. */
+export async function serve(): Promise<Site> {
   const home = mkdtempSync(join(tmpdir(), 'wp-home-'));
   const site = join(root, 'packages/site');
-  const out =
-    papers && join(site, '.cache', `live-${createHash('sha256').update(papers).digest('hex').slice(0, 8)}`);
   const server = spawn(process.execPath, ['--conditions=source', 'start.ts', '--port', '0'], {
     cwd: site,
-    env: {
-      ...process.env,
-      WP_HOME: home,
-      DATABASE_URL: '',
-      ...(papers && { WP_SITE_PAPERS: papers, WP_SITE_OUT: out }),
-    },
+    env: { ...process.env, WP_HOME: home, DATABASE_URL: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');

@@ -10,12 +10,7 @@ import { exampleText } from '../../example-text.ts';
 import { paper } from '../../paper.ts';
 import { writeTinyFolder } from '../tiny.ts';
 
-/*
- * The live run with a reader's own model, beside `wp run` in Node: the same tokens. As long as the paper's own page
- * shows none, it stands on the page of a paper that works.
- */
-
-const works = paper.state === 'works';
+// The live run beside `wp run` in Node: the same tokens.
 
 let root: string;
 let folder: string;
@@ -26,7 +21,7 @@ before(async () => {
   root = await mkdtemp(join(tmpdir(), 'longspec-demo-'));
   folder = join(root, 'tiny-llama');
   await writeTinyFolder(folder, undefined, 4096);
-  site = await serve(works ? undefined : join(import.meta.dirname, 'papers'));
+  site = await serve();
   browser = await launch();
 });
 after(async () => {
@@ -37,7 +32,7 @@ after(async () => {
 
 async function open(t: TestContext, options: BrowserContextOptions = {}) {
   const opened = await newPage(t, browser, options);
-  await opened.page.goto(`${site.origin}/papers/${works ? paper.id : 'jei-dnn'}#live`);
+  await opened.page.goto(`${site.origin}/papers/${paper.id}#live`);
   await opened.page.locator('#live').scrollIntoViewIfNeeded();
   await opened.page.locator('.demo').waitFor();
   return opened;
@@ -211,7 +206,7 @@ test('what is wrong with files and requests is said in a line that names it', as
   await page.getByLabel('New tokens').fill('10');
   await page.getByLabel('Tree', { exact: true }).fill('2,x');
   await button(page, 'Continue the text').click();
-  await saying(/tree “2,x”: expected widths of its levels/);
+  await saying(/tree “2,x”: expected auto, or widths of its levels/);
   await page.getByLabel('Tree', { exact: true }).fill('2,1');
   await decoded(page);
   assert.match(await verdict(page), /^The same 10 tokens/);
