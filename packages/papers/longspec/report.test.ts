@@ -111,9 +111,9 @@ test('another runtime is compared on its own prompts: vanilla with it, and LongS
 test('tables: the longest context in full, then all lengths beside each other', () => {
   const { tables } = withReport(measured([...vanilla, ...guessing(ownName, 12.5)].map(decoding))).report;
   const [details, overview] = tables;
-  assert.equal(details!.title, 'prose, T = 0, 16000 tokens of context');
+  assert.equal(details!.title, 'prose, T = 0, 16000 tokens of context, 1 prompt');
   assert.deepEqual(details!.rows[1], [ownName, '2.46', '200.0', '200.0 to 200.0', '2.00', '2.00', '0.50']);
-  assert.deepEqual(overview!.columns, ['method', '1000', '16000']);
+  assert.deepEqual(overview!.columns, ['method', '1000, 1 prompt', '16000, 1 prompt']);
   assert.deepEqual(overview!.rows, [
     [vanillaName, '1.00 (1.00)', '1.00 (1.00)'],
     [ownName, '2.00 (2.46)', '2.00 (2.46)'],

@@ -261,10 +261,16 @@ function tablesOf(measured: Measured): Table[] {
   ];
   const tables = kindsOf(measured).flatMap(({ text, temperature, contexts }) => {
     const of = (context: number) => linesOf(measured, { text, context, temperature });
+    const prompts = (context: number) => {
+      const isOwn = (each: DecodingResult) =>
+        each.text === text && each.temperature === temperature && each.context === context;
+      const count = measured.decodings.filter((each) => each.method === vanillaName && isOwn(each)).length;
+      return `${count} prompt${count === 1 ? '' : 's'}`;
+    };
     const longest = contexts.at(-1)!;
     const lines = of(longest);
     const details: Table = {
-      title: `${text}, T = ${temperature}, ${longest} tokens of context`,
+      title: `${text}, T = ${temperature}, ${longest} tokens of context, ${prompts(longest)}`,
       columns,
       rows: lines.map((line) => [
         line.method,
@@ -280,7 +286,7 @@ function tablesOf(measured: Measured): Table[] {
     const byContext = contexts.map((context) => new Map(of(context).map((line) => [line.method, line])));
     const overview: Table = {
       title: `${text}, T = ${temperature}: times vanilla, and τ, by tokens of context`,
-      columns: ['method', ...contexts.map(String)],
+      columns: ['method', ...contexts.map((context) => `${context}, ${prompts(context)}`)],
       rows: lines.map(({ method }) => [
         method,
         ...byContext.map((found) => {
