@@ -1,6 +1,7 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
 import { type Claim, claimOf, type Figure, mean, reported, type Table } from '@working-papers/edition';
+import { ascending, quantile } from '@working-papers/metrics/quantile';
 import type { DecodingResult, Measured, PositionLoss, Results } from './results.ts';
 
 export const vanillaName = 'vanilla';
@@ -43,12 +44,7 @@ interface Line {
   readonly distinct: number;
 }
 
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = q * (sorted.length - 1);
-  const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
-  return low + (high - low) * (at - Math.floor(at));
-}
+const quantileOf = (values: readonly number[], level: number) => quantile(ascending(values), level);
 
 /** Tokens after the first, which the prompt's call gives, per second. */
 const speedOf = ({ tokens, decodeMs }: DecodingResult) => (1000 * (tokens - 1)) / decodeMs;
@@ -76,12 +72,12 @@ export function linesOf({ decodings, settings }: Measured, group: Group): Line[]
       {
         method,
         tau: sum(own.map(({ tokens }) => tokens)) / sum(own.map(({ forwards }) => forwards)),
-        speed: quantile(speeds, 0.5),
-        low: quantile(speeds, 0.25),
-        high: quantile(speeds, 0.75),
-        ratio: quantile(ratios, 0.5),
-        ratioLow: quantile(ratios, 0.25),
-        ratioHigh: quantile(ratios, 0.75),
+        speed: quantileOf(speeds, 0.5),
+        low: quantileOf(speeds, 0.25),
+        high: quantileOf(speeds, 0.75),
+        ratio: quantileOf(ratios, 0.5),
+        ratioLow: quantileOf(ratios, 0.25),
+        ratioHigh: quantileOf(ratios, 0.75),
         expected: sum(own.map(({ tokens }) => tokens - 1)) / rounds / (cost / step),
         distinct: mean(own.map(({ distinct }) => distinct)),
       },

@@ -4,6 +4,7 @@
  * learned while decoding, from what was accepted and how long it took. The text does not depend on it.
  */
 
+import { mean } from '@working-papers/metrics/rows';
 import { nodeCount, type TreeShape } from './tree.ts';
 
 /**
@@ -139,5 +140,3 @@ function push(list: number[], value: number): void {
   list.push(value);
   if (list.length > remembered) list.shift();
 }
-
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

@@ -94,7 +94,7 @@ async function llamaCpp(folder: string, threads: number, positions: number): Pro
   const { getLlama, getModuleVersion } = (await import(llamaCppPackage)) as LlamaCpp;
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: 'error' });
   const model = await llama.loadModel({ modelPath: join(folder, 'model.gguf') });
-  // its flash attention takes two and a half times as long for one token after 14,000
+  // on a processor its flash attention is the slower of the two for single tokens after a long prompt
   const context = await model.createContext({ contextSize: positions, threads, flashAttention: false });
   const sequence = context.getSequence();
   const version = await getModuleVersion();
