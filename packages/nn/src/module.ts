@@ -3,7 +3,7 @@
  * its weights live outside it, in a `Weights` map, so one module can run with many sets of weights.
  */
 
-import { type NdArray, Parameter, type Tensor, withScope } from '@working-papers/tensor';
+import { type FileArray, type NdArray, Parameter, type Tensor, withScope } from '@working-papers/tensor';
 import { Random } from './random.ts';
 import { type MatchOptions, matchNames } from './safetensors-names.ts';
 
@@ -104,14 +104,14 @@ export function stateShapes(module: Module): Map<string, readonly number[]> {
  * mis-shaped names, and a TypeError for another dtype; `rename` maps names of the checkpoint to the module's
  * (undefined leaves a tensor out).
  */
-export function loadStateDict(
+export function loadStateDict<A extends NdArray | FileArray = NdArray>(
   module: Module,
-  dict: ReadonlyMap<string, NdArray>,
+  dict: ReadonlyMap<string, A>,
   options: MatchOptions = {},
-): Map<Parameter, NdArray> {
+): Map<Parameter, A> {
   const found = new Map([...dict].map(([name, array]) => [name, array.shape]));
   const pairs = matchNames(stateShapes(module), found, options);
-  const values = new Map<Parameter, NdArray>();
+  const values = new Map<Parameter, A>();
   for (const [name, weight] of module.namedWeights()) {
     const value = dict.get(pairs.get(name)!)!;
     if (value.dtype !== weight.dtype) {

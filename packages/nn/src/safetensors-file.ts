@@ -1,7 +1,7 @@
 /**
  * Safetensors files on disk: written atomically, read a tensor at a time.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import type { NdArray } from '@working-papers/tensor/array';
 import { writeAtomically } from './atomic.ts';
 import { type Checkpoint, type ReadOptions, safetensorsChunks, type WriteOptions } from './safetensors.ts';
@@ -24,6 +24,7 @@ export async function diskSource(path: string): Promise<ByteSource> {
   }
   return {
     size: stats.size,
+    path: await realpath(path),
     read: (start, length) => readRange(handle, start, length, path),
     close: () => handle.close(),
   };

@@ -1,14 +1,22 @@
 /**
  * Checkpoints read a tensor at a time, from wherever their bytes are: a disk, or files that a reader of a page picked.
  */
-import type { NdArray } from '@working-papers/tensor/array';
+import { type FileArray, folderOf, isFileArray, type NdArray } from '@working-papers/tensor/array';
 import { decodeTensor, type ReadOptions } from './safetensors.ts';
-import { parseHeader, parseHeaderLength, SafetensorsError, type TensorInfo } from './safetensors-header.ts';
+import {
+  elementBytes,
+  parseHeader,
+  parseHeaderLength,
+  SafetensorsError,
+  type TensorInfo,
+} from './safetensors-header.ts';
 import { type MatchOptions, matchNames } from './safetensors-names.ts';
 
 /** A file that parts of can be read. */
 export interface ByteSource {
   readonly size: number;
+  /** Where it lies, absolute and without symbolic links, if that is on a disk. */
+  readonly path?: string;
   /** An array of its own of exactly `length` bytes. */
   read(start: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -35,6 +43,11 @@ export interface SafetensorsFile extends AsyncDisposable {
   info(name: string): TensorInfo;
   /** Reads the bytes of this tensor only. */
   read(name: string, options?: ReadOptions): Promise<NdArray>;
+  /**
+   * Where this tensor lies, for devices that map it; undefined where they cannot: for a file that is not on a disk, for
+   * what is not F32, F16 or BF16, and for one whose place is no multiple of its element's size.
+   */
+  locate(name: string): FileArray | undefined;
   close(): Promise<void>;
 }
 
@@ -56,11 +69,44 @@ export async function readMatchingFrom(
   expected: ReadonlyMap<string, readonly number[]>,
   options: ReadOptions & MatchOptions = {},
 ): Promise<Map<string, NdArray>> {
+  return matching(path, open, expected, options, (file, name) => file.read(name, options));
+}
+
+/**
+ * As `readMatchingFrom`, but tensors that a device can map stay in their files. Those of a second folder are read, as
+ * a graph takes files from one.
+ */
+export async function locateMatchingFrom(
+  path: string,
+  open: OpenBytes,
+  expected: ReadonlyMap<string, readonly number[]>,
+  options: MatchOptions = {},
+): Promise<Map<string, NdArray | FileArray>> {
+  const take = (file: SafetensorsFile, name: string, folder: string | undefined) => {
+    const located = file.locate(name);
+    const fits = located && (folder ?? folderOf(located.path)) === folderOf(located.path);
+    return fits ? located : file.read(name);
+  };
+  return matching<NdArray | FileArray>(path, open, expected, options, take);
+}
+
+async function matching<A extends NdArray | FileArray>(
+  path: string,
+  open: OpenBytes,
+  expected: ReadonlyMap<string, readonly number[]>,
+  options: MatchOptions,
+  take: (file: SafetensorsFile, name: string, folder: string | undefined) => Promise<A> | A,
+): Promise<Map<string, A>> {
   await using file = await openCheckpoint(path, open);
   const shapes = new Map(file.names.map((name) => [name, file.info(name).shape]));
   const pairs = matchNames(expected, shapes, { file: path, ...options });
-  const tensors = new Map<string, NdArray>();
-  for (const name of expected.keys()) tensors.set(name, await file.read(pairs.get(name)!, options));
+  const tensors = new Map<string, A>();
+  let folder: string | undefined;
+  for (const name of expected.keys()) {
+    const tensor = await take(file, pairs.get(name)!, folder);
+    if (isFileArray(tensor)) folder = folderOf(tensor.path);
+    tensors.set(name, tensor);
+  }
   return tensors;
 }
 
@@ -85,12 +131,26 @@ async function openOne(path: string, open: OpenBytes): Promise<SafetensorsFile> 
         const bytes = await source.read(dataStart + info.begin, info.end - info.begin);
         return decodeTensor(info, bytes, path, options);
       },
+      (info) => locate(info, source.path, dataStart),
       () => source.close(),
     );
   } catch (error) {
     await source.close();
     throw error;
   }
+}
+
+const storedFloats = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+function locate(
+  { dtype, shape, begin }: TensorInfo,
+  path: string | undefined,
+  dataStart: number,
+): FileArray | undefined {
+  const offset = dataStart + begin;
+  if (path === undefined || !(dtype in storedFloats) || offset % elementBytes[dtype] !== 0) return undefined;
+  const stored = storedFloats[dtype as keyof typeof storedFloats];
+  return { dtype: 'float32', shape, stored, path, offset };
 }
 
 async function openShards(path: string, open: OpenBytes): Promise<SafetensorsFile> {
@@ -118,6 +178,7 @@ async function openShards(path: string, open: OpenBytes): Promise<SafetensorsFil
   return fileOf(
     { path, tensors, metadata },
     ({ name }, options) => shards.get(shardOf.get(name)!)!.read(name, options),
+    ({ name }) => shards.get(shardOf.get(name)!)!.locate(name),
     close,
   );
 }
@@ -129,6 +190,7 @@ interface Contents extends Pick<SafetensorsFile, 'path' | 'metadata'> {
 function fileOf(
   { path, tensors, metadata }: Contents,
   read: (info: TensorInfo, options?: ReadOptions) => Promise<NdArray>,
+  locate: (info: TensorInfo) => FileArray | undefined,
   close: () => Promise<void>,
 ): SafetensorsFile {
   const info = (name: string) => lookUp(tensors, name, path);
@@ -138,6 +200,7 @@ function fileOf(
     metadata,
     info,
     read: async (name, options) => read(info(name), options),
+    locate: (name) => locate(info(name)),
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -13,6 +13,7 @@ import {
   type Parameter,
   type Store,
   type Tensor,
+  type WeightValues,
   zerosArray,
   zeros as zerosTensor,
 } from '@working-papers/tensor';
@@ -49,7 +50,7 @@ export interface TrainerOptions<S extends BatchSpec> {
    * Values of parameters that the loss uses and that are none of the model's: a frozen network below. They become part
    * of the graph and are neither moved nor saved.
    */
-  readonly frozen?: Weights;
+  readonly frozen?: WeightValues;
   /** Which weights move; default all that are trainable. */
   readonly trainable?: (name: string) => boolean;
   /** Largest joint L2 norm of the gradients. */

@@ -10,6 +10,7 @@ import type { Measured, Settings } from './results.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
+  ...(await import('@working-papers/models/decoder/folder')),
   ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/device')),
   ...(await import('@working-papers/paper/manifest')),
@@ -106,7 +107,8 @@ export const benchCommand = defineCommand({
       await read(name, file);
     }
     for (const [name, file] of namedFiles('losses', options.losses)) await read(name, file);
-    await using peers = options.peers > 0 ? await wp.openPeers(model.loaded, threads) : undefined;
+    await using peers =
+      options.peers > 0 ? await wp.openPeers(await wp.readDecoder(folder), threads) : undefined;
     for (const { name, why } of peers?.missing ?? [])
       output.warn(`${name} is left out: ${why}; npm install --no-save ${name} brings it`);
     const newTokens = quick ? Math.min(32, options.newTokens) : options.newTokens;

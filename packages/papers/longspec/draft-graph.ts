@@ -3,7 +3,7 @@
 import { cacheSpec } from '@working-papers/models/decoder/cached-decoder';
 import type { DecoderConfig } from '@working-papers/models/decoder/config';
 import type { Decoder } from '@working-papers/models/decoder/decoder';
-import { Fused } from '@working-papers/models/decoder/fused';
+import { fusedLinear } from '@working-papers/models/decoder/fused';
 import type { Weights } from '@working-papers/nn/module';
 import {
   cachedAttention,
@@ -14,16 +14,14 @@ import {
   rotary,
   type Tensor,
   topK,
+  type WeightValues,
 } from '@working-papers/tensor';
 import type { DraftModel } from './model.ts';
-
-/** Rows (queries × heads of a group) up to which caches are read as for few. */
-export const fewRows = 16;
 
 export interface DraftGraphOptions {
   readonly device: Device;
   readonly target: Decoder;
-  readonly targetWeights: Weights;
+  readonly targetWeights: WeightValues;
   readonly draft: DraftModel;
   readonly draftWeights: Weights;
   /** Guesses for each row. */
@@ -44,7 +42,6 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
   const { config } = target;
   const { numHeads, numKvHeads, headDim } = config;
   const half = headDim / 2;
-  const fused = new Fused(new Map([...targetWeights, ...draftWeights]));
   const ring = ringSpec(config);
   return device.compile(
     ({ tokens, cos, sin, read, ringBias, ownBias }, own: Cache, prefix: Cache) => {
@@ -52,9 +49,11 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
       const [time, rows] = [tokens.dim(0), read.dim(0)];
       const embedded = target.model.embedTokens.forward(tokens); // (T, D)
       const normed = draft.inputLayernorm.forward(embedded);
-      const kv = fused
-        .forward(normed, [selfAttn.kProj, selfAttn.vProj])
-        .reshape([time, 2 * numKvHeads, headDim]);
+      const kv = fusedLinear(normed, [selfAttn.kProj, selfAttn.vProj]).reshape([
+        time,
+        2 * numKvHeads,
+        headDim,
+      ]);
       const keys = rotary(kv.slice(1, 0, numKvHeads), cos, sin); // (T, Hkv, dh)
       const values = kv.slice(1, numKvHeads);
       const [rowCos, rowSin] = [gather(cos, read), gather(sin, read)];
@@ -65,9 +64,8 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
       const far = query(crossAttn.qProj.forward(draft.postSelfAttentionLayernorm.forward(x)));
       x = x.add(crossAttn.oProj.forward(cachedAttention(far, prefix, undefined, queries)));
       const { gateProj, upProj, downProj } = draft.mlp;
-      const [gate, up] = fused
-        .forward(draft.postCrossAttentionLayernorm.forward(x), [gateProj, upProj])
-        .split(2, -1) as [Tensor, Tensor];
+      const after = draft.postCrossAttentionLayernorm.forward(x);
+      const [gate, up] = fusedLinear(after, [gateProj, upProj]).split(2, -1) as [Tensor, Tensor];
       x = x.add(downProj.forward(gate.silu().mul(up)));
       const logProbabilities = target.logits(x).logSoftmax(-1); // (R, V)
       const best = topK(logProbabilities, Math.min(guesses, config.vocabSize));
@@ -91,7 +89,7 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
         ring,
         cacheSpec(config),
       ] as const,
-      weights: fused.weights,
+      weights: new Map([...targetWeights, ...draftWeights]),
       name: 'draft',
     },
   );

@@ -1,10 +1,11 @@
 /** Drafting of trees by the draft model, with memory that does not grow with the text. */
 
+import { type ByCount, compileByCount } from '@working-papers/models/decoder/by-count';
 import { visibility } from '@working-papers/models/decoder/cached-decoder';
 import { ropeTables } from '@working-papers/models/decoder/rope';
 import { DeviceError, KvCache, ndarray } from '@working-papers/tensor';
 import { DecodeError } from './decode.ts';
-import { compileDraft, type DraftGraphOptions, fewRows } from './draft-graph.ts';
+import { compileDraft, type DraftGraphOptions } from './draft-graph.ts';
 import type { Accepted, Drafter, DraftSession, Text } from './drafter.ts';
 import { type DraftConfig, windowSize } from './model.ts';
 import { nodeCount, type TokenTree, type TreeShape } from './tree.ts';
@@ -16,12 +17,7 @@ export interface LongSpecOptions extends Omit<DraftGraphOptions, 'guesses'> {
   readonly name?: string;
 }
 
-type Graph = Awaited<ReturnType<typeof compileDraft>>;
-
-interface Graphs {
-  readonly few: Graph;
-  readonly many: Graph;
-}
+type Graphs = ByCount<Awaited<ReturnType<typeof compileDraft>>>;
 
 /** Throws a DecodeError when draft and target are not of the same sizes. */
 export function checkDraftFits(draft: DraftConfig, target: DraftConfig): void {
@@ -36,18 +32,20 @@ export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
   const shapes = shape ? [shape] : defaultShapes;
   checkDraftFits(draft.config, target.config);
   const given = { ...options, guesses: Math.max(...shapes.flat()) };
-  const few = await compileDraft(given, 'few');
-  const many = await compileDraft(given, 'many');
+  const { embedTokens } = target.model;
+  const shared = [embedTokens.weight, target.lmHead?.weight ?? embedTokens.weight];
+  const weights = new Map([
+    ...options.draftWeights,
+    ...shared.map((weight) => [weight, options.targetWeights.get(weight)!] as const),
+  ]);
+  const graphs = await compileByCount(weights, (queries) => compileDraft(given, queries));
   return {
     name,
     async start(text) {
-      const session = await LongSpecSession.open(options, { few, many }, shapes, text);
+      const session = await LongSpecSession.open(options, graphs, shapes, text);
       return session;
     },
-    async dispose() {
-      await few.dispose();
-      await many.dispose();
-    },
+    dispose: graphs.dispose,
   };
 }
 
@@ -221,7 +219,7 @@ class LongSpecSession implements DraftSession {
       rows.map(({ position }) => position),
     );
     const { numHeads, numKvHeads } = target.config;
-    const graph = (read.length * numHeads) / numKvHeads <= fewRows ? this.#graphs.few : this.#graphs.many;
+    const graph = this.#graphs.of((read.length * numHeads) / numKvHeads);
     const result = await graph(
       {
         tokens: ndarray(

@@ -5,7 +5,16 @@
 
 import type { Decoder } from '@working-papers/models/decoder/decoder';
 import type { Weights } from '@working-papers/nn/module';
-import { arange, constant, type Device, rotary, type Tensor, toNumbers, where } from '@working-papers/tensor';
+import {
+  arange,
+  constant,
+  type Device,
+  rotary,
+  type Tensor,
+  toNumbers,
+  type WeightValues,
+  where,
+} from '@working-papers/tensor';
 import { benchPrompt } from './bench.ts';
 import { type DraftModel, partsOf } from './model.ts';
 import type { PositionLoss } from './results.ts';
@@ -21,7 +30,7 @@ export interface NamedDraft {
 export interface LossOptions {
   readonly device: Device;
   readonly target: Decoder;
-  readonly targetWeights: Weights;
+  readonly targetWeights: WeightValues;
   readonly drafts: readonly NamedDraft[];
   /** Tokens of texts that none of them was trained on. */
   readonly documents: readonly Int32Array[];

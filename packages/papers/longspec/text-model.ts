@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type CachedDecoder, openCachedDecoder } from '@working-papers/models/decoder/cached-decoder';
-import { readDecoder } from '@working-papers/models/decoder/folder';
+import { locateDecoder } from '@working-papers/models/decoder/folder';
 import type { LoadedDecoder } from '@working-papers/models/decoder/model-files';
-import type { Device } from '@working-papers/tensor';
+import type { Device, WeightValues } from '@working-papers/tensor';
 import { DecodeError } from './decode.ts';
 import { readDraft } from './draft-file.ts';
 import type { Drafter } from './drafter.ts';
@@ -31,7 +31,7 @@ export interface TextModelOptions {
 
 export interface OpenTextModel extends TextModel, AsyncDisposable {
   readonly name: string;
-  readonly loaded: LoadedDecoder;
+  readonly loaded: LoadedDecoder<WeightValues>;
   /** Another way of guessing ahead with the same target. */
   openDrafter(options: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>): Promise<Drafter>;
 }
@@ -41,12 +41,12 @@ export const shippedFolder = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? './weights/books-5m' : '../weights/books-5m', import.meta.url),
 );
 
-/** Throws the errors of `readDecoder` and `readDraft`. */
+/** Throws the errors of `locateDecoder` and `readDraft`. */
 export async function openTextModel(options: TextModelOptions): Promise<OpenTextModel> {
   const { device, folder } = options;
   if (folder === shippedFolder && !existsSync(folder))
     throw new DecodeError("this copy of the package has no model: name a Hugging Face folder with '--model'");
-  const loaded = await readDecoder(folder);
+  const loaded = await locateDecoder(folder);
   const { model, weights, tokenizer, endTokens } = loaded;
   const target = await openCachedDecoder({ device, model, weights });
   const openDrafter: OpenTextModel['openDrafter'] = (asked) => openDrafterOf(device, loaded, target, asked);
@@ -68,7 +68,7 @@ export async function openTextModel(options: TextModelOptions): Promise<OpenText
 
 async function openDrafterOf(
   device: Device,
-  { folder, model, weights, config }: LoadedDecoder,
+  { folder, model, weights, config }: LoadedDecoder<WeightValues>,
   target: CachedDecoder,
   { method, draft: file, shape }: Pick<TextModelOptions, 'method' | 'draft' | 'shape'>,
 ): Promise<Drafter> {

@@ -221,7 +221,7 @@ async function trainDraftFrom(
 ): Promise<void> {
   const { wp, device, output, signal, options } = given;
   const { out, seed, resume, noise, anchors, labels, steps = 800 } = options;
-  const { model, weights, tokenizer, config } = await wp.readDecoder(folder);
+  const { model, weights, tokenizer, config } = await wp.locateDecoder(folder);
   const documents = tokenized(given, tokenizer, seen);
   const [begin] = tokenizer.encode('');
   if (begin === undefined)

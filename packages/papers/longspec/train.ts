@@ -10,7 +10,7 @@ import { adamW, decayMatrices } from '@working-papers/nn/optimizers';
 import type { Random } from '@working-papers/nn/random';
 import { cosine, type Schedule, warmup } from '@working-papers/nn/schedules';
 import { type Batch, type Losses, Trainer } from '@working-papers/nn/trainer';
-import { type Device, type NdArray, ndarray, type Tensor } from '@working-papers/tensor';
+import { type Device, type NdArray, ndarray, type Tensor, type WeightValues } from '@working-papers/tensor';
 import { windows } from './corpus.ts';
 import { DraftModel, partsOf, type TargetKeys, type TargetParts } from './model.ts';
 import { type AnchorOffsetOptions, anchorOffsetPositions, plainPositions } from './positions.ts';
@@ -121,7 +121,7 @@ export interface DraftTrainingOptions
   > {
   readonly device: Device;
   readonly target: Decoder;
-  readonly targetWeights: Weights;
+  readonly targetWeights: WeightValues;
   /** Tokens of each document. */
   readonly documents: readonly Int32Array[];
   /** The token that begins a text. */

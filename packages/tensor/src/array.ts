@@ -33,6 +33,31 @@ export interface NdArray {
   readonly data: TypedArray;
 }
 
+/**
+ * An array whose elements lie in a file, one after the other, little-endian. Weights can be such: a device maps the
+ * file, so that a large model is in memory once. Node only. The file must not change while the device is open.
+ */
+export interface FileArray {
+  readonly dtype: 'float32';
+  readonly shape: readonly number[];
+  /** What the file has; halves are widened when a function is compiled. */
+  readonly stored: 'float32' | 'float16' | 'bfloat16';
+  /** Absolute, without symbolic links. */
+  readonly path: string;
+  /** Of the first byte, a multiple of the size of a stored element. */
+  readonly offset: number;
+}
+
+/** Is it one that lies in a file? */
+export function isFileArray(array: NdArray | FileArray): array is FileArray {
+  return 'path' in array;
+}
+
+/** The folder of a path. */
+export function folderOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')));
+}
+
 const storage = {
   float32: Float32Array,
   float64: Float64Array,

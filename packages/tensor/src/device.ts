@@ -3,9 +3,18 @@
  * page stalls while a graph runs.
  */
 
-import { defaultProvider, defaultThreads, keepAlive, missing, providers, spawn, stores } from '#runtime';
+import {
+  defaultProvider,
+  defaultThreads,
+  keepAlive,
+  missing,
+  providers,
+  readsFiles,
+  spawn,
+  stores,
+} from '#runtime';
 import { argumentsInOrder, checkInputs, symbols, type TensorsOf } from './arguments.ts';
-import type { NdArray } from './array.ts';
+import type { FileArray, NdArray } from './array.ts';
 import { reorderProbe } from './blocked.ts';
 import { DeviceError } from './device-error.ts';
 import { evaluateDim, showShape } from './dims.ts';
@@ -52,10 +61,13 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   return device;
 }
 
+/** What parameters of a compiled function are: arrays in memory, or in files of one folder. */
+export type WeightValues = ReadonlyMap<Parameter, NdArray | FileArray>;
+
 /** Of `compile` and `compileStep`; parameters have their values in `weights` or in `store`. */
 export interface CompileOptions {
   /** Values of parameters, made part of the model: fastest to run, fixed until compiled again. */
-  readonly weights?: ReadonlyMap<Parameter, NdArray>;
+  readonly weights?: WeightValues;
   /** A store that holds the parameters instead; `updates` of the function are written to it. */
   readonly store?: Store;
   /** Writes ONNX Runtime's profile to files that begin with this path; ended by `dispose`. */
@@ -136,7 +148,7 @@ export class Device {
     const session = this.newKey();
     const { model, x } = reorderProbe();
     try {
-      const about = { outputs: ['y'], kept: [], binding: undefined, profile: undefined };
+      const about = { outputs: ['y'], kept: [], binding: undefined, profile: undefined, folder: undefined };
       await this.request({ kind: 'session', session, model, ...about }, [model.buffer]);
       const { y } = await this.request({
         kind: 'run',
@@ -236,10 +248,13 @@ export class Device {
         ),
       };
     }
+    const { bytes, folder } = model;
+    if (folder !== undefined && !readsFiles)
+      throw new DeviceError('weights in files can be used in Node only');
     const session = this.newKey();
     await this.request(
-      { kind: 'session', session, model: model.bytes, outputs, kept, binding, profile: options.profile },
-      [model.bytes.buffer],
+      { kind: 'session', session, model: bytes, outputs, kept, binding, folder, profile: options.profile },
+      [bytes.buffer],
     );
     const symbolsInOrder = inputs.flatMap((tree) => flattenTree(tree));
 

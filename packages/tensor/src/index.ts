@@ -2,6 +2,8 @@ export type { InputSpec } from './arguments.ts';
 export {
   allocate,
   type DType,
+  type FileArray,
+  isFileArray,
   type NdArray,
   ndarray,
   type TypedArray,
@@ -16,6 +18,7 @@ export {
   type DeviceOptions,
   openDevice,
   type Step,
+  type WeightValues,
 } from './device.ts';
 export { DeviceError } from './device-error.ts';
 export type { Dim, Shape } from './dims.ts';

@@ -3,12 +3,21 @@
  * and equal sub-expressions are emitted once (nodes are numbered by operator, attributes and inputs).
  */
 
-import { type DType, type NdArray, ndarray, sizeOf, zerosArray } from './array.ts';
+import {
+  type DType,
+  type FileArray,
+  folderOf,
+  isFileArray,
+  type NdArray,
+  ndarray,
+  sizeOf,
+  zerosArray,
+} from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
 import { type KnownType, toBlocked } from './blocked.ts';
 import { suitsBlockedInference, toBlockedInference } from './blocked-inference.ts';
 import { type Dim, type Shape, termsOf } from './dims.ts';
-import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue } from './onnx.ts';
+import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue, onnxType } from './onnx.ts';
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
 import type { Node, Parameter, Tensor } from './tensor.ts';
 
@@ -23,6 +32,8 @@ export interface Model {
   /** One ONNX name for each requested output, in order, all different. */
   readonly outputs: readonly string[];
   readonly nodeCount: number;
+  /** Where the weights are that lie in files. */
+  readonly folder: string | undefined;
 }
 
 /** Of `lower`. */
@@ -32,7 +43,7 @@ export interface LowerOptions {
   readonly channelBlock?: number | undefined;
   readonly name?: string;
   /** Parameters whose values become part of the model. */
-  readonly weights?: ReadonlyMap<Parameter, NdArray>;
+  readonly weights?: ReadonlyMap<Parameter, NdArray | FileArray>;
   /** ONNX names of the other parameters; without one they are `p0`, `p1`, ... */
   readonly parameterNames?: ReadonlyMap<Parameter, string>;
   /** All arguments: those that nothing computes with can still say what a free dimension is. */
@@ -55,6 +66,7 @@ class GraphBuilder implements Lowering {
   readonly #arguments = new Set<string>();
   readonly #parameters = new Map<string, Parameter>();
   readonly #initializers = new Map<string, NdArray>();
+  readonly #files = new Map<string, FileArray>();
   /** By content where they are small, else by identity. */
   readonly #constants = new Map<string | NdArray, string>();
   readonly #dims = new Map<Dim, string>();
@@ -100,6 +112,7 @@ class GraphBuilder implements Lowering {
         name: this.#names.get(value)!,
       })),
       initializers: this.#initializers,
+      files: this.#files,
     });
     return {
       bytes,
@@ -107,7 +120,15 @@ class GraphBuilder implements Lowering {
       parameters: this.#parameters,
       outputs: outputNames,
       nodeCount: this.#nodes.length,
+      folder: this.#folder(),
     };
+  }
+
+  #folder(): string | undefined {
+    const folders = new Set([...this.#files.values()].map(({ path }) => folderOf(path)));
+    if (folders.size > 1)
+      throw new RangeError(`weights lie in several folders, one is possible: ${[...folders].join(', ')}`);
+    return [...folders][0];
   }
 
   #lower(node: Node): void {
@@ -196,7 +217,8 @@ class GraphBuilder implements Lowering {
       const name = this.#options.parameterNames?.get(parameter) ?? fresh;
       this.#names.set(leaf, name);
       if (value) {
-        this.#initializers.set(name, value);
+        if (isFileArray(value)) this.#file(leaf, name, value);
+        else this.#initializers.set(name, value);
         return;
       }
       this.#parameters.set(name, parameter);
@@ -206,6 +228,14 @@ class GraphBuilder implements Lowering {
     }
     const name = this.#names.get(leaf)!;
     this.#inputs.set(name, { name, dtype: leaf.dtype, shape: leaf.shape });
+  }
+
+  /** ONNX Runtime widens halves once, as it does all that is constant. */
+  #file(leaf: Tensor, name: string, value: FileArray): void {
+    this.#files.set(name, value);
+    if (value.stored === value.dtype) return;
+    this.#current = 'weights';
+    this.#names.set(leaf, this.emit('Cast', [name], { to: { int: onnxType(value.dtype) } }));
   }
 
   #push(

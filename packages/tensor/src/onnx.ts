@@ -3,7 +3,7 @@
  * Field numbers: onnx/onnx.proto of ONNX 1.17 (IR version 10).
  */
 
-import type { DType, NdArray } from './array.ts';
+import { type DType, type FileArray, folderOf, type NdArray, sizeOf } from './array.ts';
 import type { Shape } from './dims.ts';
 
 /** An attribute of a node, by the kinds that ONNX tells apart. */
@@ -41,6 +41,8 @@ export interface OnnxGraph {
   /** Inner values whose dimensions have names that no input has. */
   readonly values?: readonly OnnxValue[];
   readonly initializers: ReadonlyMap<string, NdArray>;
+  /** Initializers that stay in their files, all of one folder. */
+  readonly files?: ReadonlyMap<string, FileArray>;
 }
 
 /** The operator set that lowerings are written for. */
@@ -141,6 +143,20 @@ function tensorProto(array: NdArray, name = ''): Message {
   return message.bytes(9, new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
 }
 
+const storedElement = { float32: 1, float16: 10, bfloat16: 16 } as const;
+
+/** Where an initializer lies, the file's name taken in a folder that ONNX Runtime is told of. */
+function fileProto({ shape, stored, path, offset }: FileArray, name: string): Message {
+  const message = new Message();
+  for (const dim of shape) message.int(1, dim);
+  message.int(2, storedElement[stored]).string(8, name);
+  const length = sizeOf(shape) * (stored === 'float32' ? 4 : 2);
+  const location = path.slice(folderOf(path).length + 1);
+  for (const [key, value] of Object.entries({ location, offset, length }))
+    message.message(13, new Message().string(1, key).string(2, String(value)));
+  return message.int(14, 1); // external
+}
+
 function attributeProto(name: string, value: AttributeValue): Message {
   const message = new Message().string(1, name);
   if ('int' in value) message.int(3, value.int).int(20, 2);
@@ -177,12 +193,16 @@ function valueInfoProto(value: OnnxValue): Message {
   return new Message().string(1, value.name).message(2, new Message().message(1, tensor));
 }
 
-/** The bytes of an `.onnx` file. */
+/** What protobuf allows a message to have. */
+const maxBytes = 2 ** 31 - 1;
+
+/** The bytes of an `.onnx` file. Throws a RangeError where they would be 2 GB or more. */
 export function encodeModel(graph: OnnxGraph): Uint8Array<ArrayBuffer> {
   const proto = new Message();
   for (const node of graph.nodes) proto.message(1, nodeProto(node));
   proto.string(2, graph.name);
   for (const [name, array] of graph.initializers) proto.message(5, tensorProto(array, name));
+  for (const [name, array] of graph.files ?? []) proto.message(5, fileProto(array, name));
   for (const value of graph.inputs) proto.message(11, valueInfoProto(value));
   for (const value of graph.outputs) proto.message(12, valueInfoProto(value));
   for (const value of graph.values ?? []) proto.message(13, valueInfoProto(value));
@@ -191,5 +211,9 @@ export function encodeModel(graph: OnnxGraph): Uint8Array<ArrayBuffer> {
   if (graph.nodes.some((node) => node.domain === 'com.microsoft')) {
     model.message(8, new Message().string(1, 'com.microsoft').int(2, 1));
   }
+  if (model.length > maxBytes)
+    throw new RangeError(
+      `the weights of '${graph.name}' are ${(model.length / 2 ** 30).toFixed(1)} GB, and one ONNX model holds less than 2 GB: give them as arrays in files`,
+    );
   return model.finish();
 }

@@ -86,7 +86,7 @@ async function lossAndGradients(layout: 'blocked' | 'plain'): Promise<number[][]
   );
   const { bytes, outputs } = lower(results(symbols));
   const session = device.newKey();
-  const about = { kept: [], binding: undefined, profile: undefined };
+  const about = { kept: [], binding: undefined, folder: undefined, profile: undefined };
   await device.request({ kind: 'session', session, model: bytes, outputs, ...about });
   const feeds = Object.fromEntries(names.map((name, i) => [name, arrays[i]!]));
   const reply = await device.request({ kind: 'run', session, feeds, resident: {}, cached: {}, keep: {} });

@@ -42,6 +42,7 @@ async function growth(width: number): Promise<{ grown: number; model: number }> 
         [model.outputs[2]!, 'p1'],
       ],
     },
+    folder: undefined,
     profile: undefined,
   });
   const x = ndarray(new Float32Array(32).fill(1), [2, 16]);

@@ -101,7 +101,7 @@ test('attention to chunks and to own keys is one masked softmax over all of them
     const attend = await device.compile(
       (q, cached, k, v, bias) =>
         [cachedAttention, maskedAttention].flatMap((attention) =>
-          (['few', 'many'] as const).map((queries) =>
+          (['few', 'many', 'any'] as const).map((queries) =>
             attention(q, cached, { keys: k, values: v, bias }, queries),
           ),
         ),

@@ -3,7 +3,6 @@
  * tokens alike, since how many there are and how much the cache holds are free dimensions.
  */
 
-import type { Weights } from '@working-papers/nn/module';
 import {
   argMax,
   cachedAttention,
@@ -20,10 +19,12 @@ import {
   stack,
   type Tensor,
   toNumbers,
+  type WeightValues,
 } from '@working-papers/tensor';
+import { compileByCount } from './by-count.ts';
 import type { DecoderConfig } from './config.ts';
 import type { Decoder } from './decoder.ts';
-import { Fused } from './fused.ts';
+import { fusedLinear } from './fused.ts';
 import { ropeTables } from './rope.ts';
 
 /** Rows of a chunk of the cache: with many small ones, weighting the chunks' outputs takes as long as making them. */
@@ -56,7 +57,7 @@ export interface DecodeResult extends Disposable {
 
 /** Of `prefill`. */
 export interface PrefillOptions {
-  /** Tokens of a block; default 256. */
+  /** Tokens of a block; default 256, down to 64 where the text before it is long. */
   readonly block?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number) => void;
@@ -105,16 +106,15 @@ interface Traced {
 
 type CacheTensors = readonly { readonly keys: Tensor; readonly values: Tensor }[];
 
-/** Rows (tokens × heads of a group) up to which the cache is the left operand of the products. */
-const fewRows = 16;
-
-/** Bytes of weights up to which many tokens have a graph of their own, which holds the weights a second time. */
-const smallModel = 2 ** 30;
+/**
+ * Tokens of a block of the prompt: the larger, the fewer passes over the weights, but all their scores are in memory
+ * at once.
+ */
+const [fewestInBlock, mostInBlock, scoreBytes] = [64, 256, 2 ** 25];
 
 /** The decoder as a graph: T tokens after a cache → logits of those asked for, and the tokens' keys and values. */
 function trace(
   { model, attention = 'hybrid' }: CachedDecoderOptions,
-  fused: Fused,
   inputs: Traced,
   cache: CacheTensors,
   queries: QueryCount,
@@ -127,18 +127,21 @@ function trace(
   let x = model.model.embedTokens.forward(tokens); // (T, D)
   model.model.layers.forEach(({ selfAttn, mlp, inputLayernorm, postAttentionLayernorm }, i) => {
     const { qProj, kProj, vProj, oProj } = selfAttn;
-    const heads = fused
-      .forward(inputLayernorm.forward(x), [qProj, kProj, vProj])
-      .reshape([time, numHeads + 2 * numKvHeads, headDim]);
+    const heads = fusedLinear(inputLayernorm.forward(x), [qProj, kProj, vProj]).reshape([
+      time,
+      numHeads + 2 * numKvHeads,
+      headDim,
+    ]);
     const turned = rotary(heads.slice(1, 0, numHeads + numKvHeads), cos, sin);
     const q = turned.slice(1, 0, numHeads);
     const keys = turned.slice(1, numHeads); // (T, Hkv, dh)
     const values = heads.slice(1, numHeads + numKvHeads);
     own.push({ keys, values });
     x = x.add(oProj.forward(attend(q, cache[i]!, { keys, values, bias }, queries)));
-    const [gate, up] = fused
-      .forward(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj])
-      .split(2, -1) as [Tensor, Tensor];
+    const [gate, up] = fusedLinear(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj]).split(
+      2,
+      -1,
+    ) as [Tensor, Tensor];
     x = x.add(mlp.downProj.forward(gate.silu().mul(up)));
   });
   const logits = model.logits(model.model.norm.forward(gather(x, read))); // (R, V)
@@ -154,7 +157,7 @@ function trace(
 export interface CachedDecoderOptions {
   readonly device: Device;
   readonly model: Decoder;
-  readonly weights: Weights;
+  readonly weights: WeightValues;
   /**
    * How tokens attend to the cache and to each other; default `hybrid`, which masks only what is not in the cache.
    * `masked` copies and masks everything: for comparison.
@@ -165,9 +168,8 @@ export interface CachedDecoderOptions {
 function compile(options: CachedDecoderOptions, queries: QueryCount) {
   const { device, model, weights } = options;
   const { config } = model;
-  const fused = new Fused(weights);
   const half = config.headDim / 2;
-  return device.compile((inputs, cache) => trace(options, fused, inputs, cache, queries), {
+  return device.compile((inputs, cache) => trace(options, inputs, cache, queries), {
     inputs: [
       {
         tokens: { shape: ['tokens'], dtype: 'int32' },
@@ -178,7 +180,7 @@ function compile(options: CachedDecoderOptions, queries: QueryCount) {
       },
       Array.from({ length: config.numLayers }, () => cacheSpec(config)),
     ] as const,
-    weights: fused.weights,
+    weights,
     name: 'decoder',
   });
 }
@@ -187,9 +189,11 @@ function compile(options: CachedDecoderOptions, queries: QueryCount) {
 export async function openCachedDecoder(options: CachedDecoderOptions): Promise<CachedDecoder> {
   const { device, model, weights } = options;
   const { config } = model;
-  const bytes = [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  const few = await compile(options, 'few');
-  const many = bytes <= smallModel ? await compile(options, 'many') : few;
+  const graphs = await compileByCount(weights, (queries) => compile(options, queries));
+  const blockAfter = (length: number) => {
+    const most = scoreBytes / (4 * config.numHeads * Math.max(1, length));
+    return Math.min(mostInBlock, Math.max(fewestInBlock, 2 ** Math.floor(Math.log2(most))));
+  };
   const causal = new Map<number, NdArray>();
   const causalBias = (count: number): NdArray => {
     const known = causal.get(count) ?? visibility(count, count, (query, key) => key <= query);
@@ -210,7 +214,7 @@ export async function openCachedDecoder(options: CachedDecoderOptions): Promise<
       read: ndarray(read, [read.length], 'int32'),
     };
     const views = Array.from({ length: config.numLayers }, (_, layer) => cache.view(layer));
-    const run = (count * config.numHeads) / config.numKvHeads <= fewRows ? few : many;
+    const run = graphs.of((count * config.numHeads) / config.numKvHeads);
     const { best, logits, keys, values } = await run(inputs, views);
     return {
       best: toNumbers(best),
@@ -235,26 +239,24 @@ export async function openCachedDecoder(options: CachedDecoderOptions): Promise<
         chunk: cacheChunk,
       }),
     step,
-    async prefill(cache, tokens, { block = 256, signal, onProgress } = {}) {
+    async prefill(cache, tokens, { block, signal, onProgress } = {}) {
       if (tokens.length === 0) throw new RangeError('prefill: the prompt has no tokens');
       const list = Array.from(tokens);
-      for (let at = 0; ; at += block) {
+      for (let at = 0; ; ) {
         signal?.throwIfAborted();
-        const part = list.slice(at, at + block);
+        const part = list.slice(at, at + (block ?? blockAfter(cache.length)));
+        at += part.length;
         const result = await step(cache, { tokens: part });
         await cache.append(
           result.keys,
           result.values,
           part.map((_, i) => i),
         );
-        onProgress?.(at + part.length);
-        if (at + block >= list.length) return result;
+        onProgress?.(at);
+        if (at >= list.length) return result;
         result[Symbol.dispose]();
       }
     },
-    async dispose() {
-      await few.dispose();
-      await many.dispose();
-    },
+    dispose: graphs.dispose,
   };
 }

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Random } from '@working-papers/nn/random';
 import { encodeSafetensors, type FloatStorage } from '@working-papers/nn/safetensors';
-import { type NdArray, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
+import { isFileArray, type NdArray, ndarray, openDevice, toNumbers } from '@working-papers/tensor';
 import { referenceLogits } from '../../test/decoder-reference.ts';
 import { trainByteBpe } from './byte-bpe.ts';
 import { openCachedDecoder } from './cached-decoder.ts';
-import { readDecoder, writeDecoder } from './folder.ts';
+import { locateDecoder, readDecoder, writeDecoder } from './folder.ts';
 
 const device = await openDevice({ threads: 1 });
 const root = await mkdtemp(join(tmpdir(), 'decoder-'));
@@ -153,8 +153,11 @@ const cases: (FolderOptions & {
 
 for (const each of cases) {
   test(`${each.name}: the logits of the formulas`, async () => {
-    const { model, weights, endTokens } = await readDecoder(await folderOf(each));
-    assert.deepEqual(endTokens, [1]);
+    const folder = await folderOf(each);
+    const read = await readDecoder(folder);
+    assert.deepEqual(read.endTokens, [1]);
+    const located = await locateDecoder(folder);
+    assert.ok([...located.weights.values()].every(isFileArray));
     const { layers, heads, kvHeads, headDim } = sizes;
     const shape = { layers, heads, kvHeads, headDim };
     const { angle, ropeFactor = 1 } = each;
@@ -163,13 +166,17 @@ for (const each of cases) {
     );
     const reference = { ...shape, weights: numbers, epsilon: 1e-5, angle, ropeFactor };
     const expected = referenceLogits(reference, tokens);
-    const decoder = await openCachedDecoder({ device, model, weights });
-    const cache = await decoder.createCache(32);
-    using result = await decoder.step(cache, { tokens, read: tokens.map((_, i) => i) });
-    const actual = toNumbers(await result.logits.read());
-    const worst = Math.max(...expected.flat().map((value, i) => Math.abs(value - actual[i]!)));
+    const logits: number[][] = [];
+    for (const { model, weights } of [read, located]) {
+      const decoder = await openCachedDecoder({ device, model, weights });
+      const cache = await decoder.createCache(32);
+      using result = await decoder.step(cache, { tokens, read: tokens.map((_, i) => i) });
+      logits.push(toNumbers(await result.logits.read()));
+      await decoder.dispose();
+    }
+    const worst = Math.max(...expected.flat().map((value, i) => Math.abs(value - logits[0]![i]!)));
     assert.ok(worst < 1e-4, `differs by ${worst}`);
-    await decoder.dispose();
+    assert.deepEqual(logits[1], logits[0], 'weights in files give the same bits');
   });
 }
 

@@ -6,9 +6,10 @@ import { writeAtomically } from '@working-papers/nn/atomic';
 import { stateDict, type Weights } from '@working-papers/nn/module';
 import type { FloatStorage } from '@working-papers/nn/safetensors';
 import { diskSource, writeSafetensors } from '@working-papers/nn/safetensors-file';
+import type { WeightValues } from '@working-papers/tensor';
 import { writeConfig } from './config.ts';
 import type { Decoder } from './decoder.ts';
-import { type LoadedDecoder, type ModelFiles, readDecoderFrom } from './model-files.ts';
+import { type LoadedDecoder, locateDecoderFrom, type ModelFiles, readDecoderFrom } from './model-files.ts';
 
 /** A folder on disk; one that is not there has no files. */
 export async function diskFiles(folder: string): Promise<ModelFiles> {
@@ -22,6 +23,11 @@ export async function diskFiles(folder: string): Promise<ModelFiles> {
 /** `readDecoderFrom` of a folder on disk. */
 export async function readDecoder(folder: string): Promise<LoadedDecoder> {
   return readDecoderFrom(await diskFiles(folder));
+}
+
+/** `locateDecoderFrom` of a folder on disk. */
+export async function locateDecoder(folder: string): Promise<LoadedDecoder<WeightValues>> {
+  return locateDecoderFrom(await diskFiles(folder));
 }
 
 /** What `writeDecoder` makes a Hugging Face folder of. */

@@ -3,10 +3,12 @@
 import { loadStateDict, stateShapes, type Weights } from '@working-papers/nn/module';
 import {
   blobSource,
+  locateMatchingFrom,
   type OpenBytes,
   openCheckpoint,
   readMatchingFrom,
 } from '@working-papers/nn/safetensors-reader';
+import type { WeightValues } from '@working-papers/tensor';
 import { ConfigError, type DecoderConfig, parseConfig } from './config.ts';
 import { Decoder } from './decoder.ts';
 import { TextTokenizer } from './tokenizer.ts';
@@ -36,11 +38,11 @@ export function blobFiles(folder: string, blobs: ReadonlyMap<string, Blob>): Mod
 }
 
 /** A Hugging Face model, read. */
-export interface LoadedDecoder {
+export interface LoadedDecoder<W extends WeightValues = Weights> {
   readonly folder: string;
   readonly config: DecoderConfig;
   readonly model: Decoder;
-  readonly weights: Weights;
+  readonly weights: W;
   readonly tokenizer: TextTokenizer;
   /** Tokens that end a text: those of `generation_config.json`, else of `config.json`. */
   readonly endTokens: readonly number[];
@@ -57,29 +59,46 @@ export class ModelFolderError extends Error {
  * Throws a ModelFolderError or ConfigError that names the file, a SafetensorsError for a damaged or missing shard, and
  * a NameMismatchError that lists missing, unexpected and mis-shaped tensors.
  */
-export async function readDecoderFrom(files: ModelFiles): Promise<LoadedDecoder> {
+export function readDecoderFrom(files: ModelFiles): Promise<LoadedDecoder> {
+  return readWith(files, async (model, file, rename) =>
+    loadStateDict(model, await readMatchingFrom(file, files.open, stateShapes(model), { rename, file })),
+  );
+}
+
+/**
+ * As `readDecoderFrom`, but weights stay in their files where a device can map them: a model is in memory once, however
+ * large, and is there for compiled functions alone.
+ */
+export function locateDecoderFrom(files: ModelFiles): Promise<LoadedDecoder<WeightValues>> {
+  return readWith(files, async (model, file, rename) =>
+    loadStateDict(model, await locateMatchingFrom(file, files.open, stateShapes(model), { rename, file })),
+  );
+}
+
+type Rename = (name: string) => string | undefined;
+
+async function readWith<W extends WeightValues>(
+  files: ModelFiles,
+  readWeights: (model: Decoder, file: string, rename: Rename) => Promise<W>,
+): Promise<LoadedDecoder<W>> {
   const configFile = files.path('config.json');
   const json = await readJson(files, 'config.json');
   if (!json)
     throw new ModelFolderError(`${configFile} is not there: a folder of a Hugging Face model is needed`);
   const config = parseConfig(json, configFile);
   const model = new Decoder(config);
-  const weights = await readWeights(files, model);
+  const weightFile = weightsFile(files);
+  await refuseOtherDtypes(weightFile, files.open);
+  const weights = await readWeights(model, weightFile, (name) => ownName(config, name));
   const generation = await readJson(files, 'generation_config.json');
   const endTokens = endTokensOf(generation, 'generation_config.json') ?? endTokensOf(json, configFile) ?? [];
   const tokenizer = await readTokenizer(files, config);
   return { folder: files.folder, config, model, weights, tokenizer, endTokens };
 }
 
-async function readWeights(files: ModelFiles, model: Decoder): Promise<Weights> {
-  const file = weightsFile(files);
-  await refuseOtherDtypes(file, files.open);
-  // PyTorch keeps a tied output layer beside the embedding, and old files their frequencies
-  const rename = (name: string) =>
-    name.endsWith('rotary_emb.inv_freq') || (model.config.tied && name === 'lm_head.weight')
-      ? undefined
-      : name;
-  return loadStateDict(model, await readMatchingFrom(file, files.open, stateShapes(model), { rename, file }));
+/** PyTorch keeps a tied output layer beside the embedding, and old files their frequencies. */
+function ownName({ tied }: DecoderConfig, name: string): string | undefined {
+  return name.endsWith('rotary_emb.inv_freq') || (tied && name === 'lm_head.weight') ? undefined : name;
 }
 
 /** The safetensors file or index of a folder. */

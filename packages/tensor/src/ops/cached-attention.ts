@@ -27,15 +27,16 @@ export interface OwnKeys {
 }
 
 /**
- * Which operand of the products the cache is. `few` rows (queries × heads of a group, up to 16) hardly cost more than
- * one with the cache on the left; `many` are multiplied faster with the cache on the right.
+ * What is fast. `few` rows (queries × heads of a group, up to 16) hardly cost more than one with the cache as the left
+ * operand of the products; `many` are multiplied faster with the cache on the right. `any` is the former with another
+ * softmax: ONNX Runtime's turns the scores around, which costs many rows more than all else.
  */
-export type QueryCount = 'few' | 'many';
+export type QueryCount = 'few' | 'many' | 'any';
 
 interface Part {
-  /** [parts, kvHeads, D, rows]; of many rows, [parts, kvHeads, rows, D]. */
+  /** [parts, kvHeads, D, rows]; of `many` rows, [parts, kvHeads, rows, D]. */
   readonly output: Tensor;
-  /** log Σ e^score, [parts, kvHeads, 1, rows]; of many, [parts, kvHeads, rows, 1]. */
+  /** log Σ e^score, [parts, kvHeads, 1, rows]; of `many`, [parts, kvHeads, rows, 1]. */
   readonly logSumExp: Tensor;
 }
 
@@ -65,25 +66,28 @@ export function cachedAttention(
   if (own && (own.keys.rank !== 3 || own.keys.dim(1) !== kvHeads || own.keys.dim(2) !== dim))
     refuse(name, inputs, `own keys must be [S,${kvHeads},${dim}]`);
   const rows = mulDims(group, time);
-  const few = queries === 'few';
+  const isLeft = queries !== 'many';
 
   // the queries of a group stand beside each other: their keys are read once
   const grouped = q.mul(1 / Math.sqrt(dim)).reshape([time, kvHeads, group, dim]);
-  const shaped = few
+  const shaped = isLeft
     ? grouped.transpose([1, 3, 2, 0]).reshape([kvHeads, dim, rows])
     : grouped.transpose([1, 2, 0, 3]).reshape([kvHeads, rows, dim]);
   const biasOf = (bias: Tensor) => {
-    const turned = few ? bias : bias.transpose(); // [S, T], or [T, S] of many
-    return group === 1 ? turned : concat(Array(group).fill(turned), few ? 1 : 0);
+    const turned = isLeft ? bias : bias.transpose(); // [S, T], or [T, S] of many
+    return group === 1 ? turned : concat(Array(group).fill(turned), isLeft ? 1 : 0);
   };
 
-  const seeing = concat([shaped, ones(few ? [kvHeads, 1, rows] : [kvHeads, rows, 1], q.dtype)], few ? 1 : 2);
-  const scores = few ? cached.keys.matmul(seeing) : seeing.matmul(cached.keys.transpose([0, 1, 3, 2]));
+  const seeing = concat(
+    [shaped, ones(isLeft ? [kvHeads, 1, rows] : [kvHeads, rows, 1], q.dtype)],
+    isLeft ? 1 : 2,
+  );
+  const scores = isLeft ? cached.keys.matmul(seeing) : seeing.matmul(cached.keys.transpose([0, 1, 3, 2]));
   const prefix = attend(cached.bias ? scores.add(biasOf(cached.bias)) : scores, cached.values, queries);
   let parts = prefix;
   if (own) {
-    const keys = own.keys.transpose(few ? [1, 0, 2] : [1, 2, 0]);
-    const ownScores = (few ? keys.matmul(shaped) : shaped.matmul(keys)).add(biasOf(own.bias));
+    const keys = own.keys.transpose(isLeft ? [1, 0, 2] : [1, 2, 0]);
+    const ownScores = (isLeft ? keys.matmul(shaped) : shaped.matmul(keys)).add(biasOf(own.bias));
     const tail = attend(ownScores.unsqueeze(0), own.values.transpose([1, 2, 0]).unsqueeze(0), queries);
     parts = {
       output: concat([prefix.output, tail.output], 0),
@@ -91,7 +95,7 @@ export function cachedAttention(
     };
   }
   const merged = parts.output.mul(parts.logSumExp.softmax(0)).sum(0);
-  const apart = few
+  const apart = isLeft
     ? merged.reshape([kvHeads, dim, group, time]).transpose([3, 0, 2, 1])
     : merged.reshape([kvHeads, group, time, dim]).transpose([2, 0, 1, 3]);
   return apart.reshape([time, mulDims(heads, dim)]);
@@ -120,8 +124,14 @@ export function maskedAttention(
   return cachedAttention(q, all, undefined, queries);
 }
 
-/** Scores [parts, kvHeads, keys, rows] (of many, rows before keys), values [parts, kvHeads, D, keys]. */
+/** Scores [parts, kvHeads, keys, rows] (of `many`, rows before keys), values [parts, kvHeads, D, keys]. */
 function attend(scores: Tensor, values: Tensor, queries: QueryCount): Part {
+  if (queries === 'any') {
+    const highest = scores.max(2, { keepDims: true });
+    const weights = scores.sub(highest).exp();
+    const sum = weights.sum(2, { keepDims: true });
+    return { output: values.matmul(weights).div(sum), logSumExp: highest.add(sum.log()) };
+  }
   const axis = queries === 'few' ? 2 : 3;
   const weights = scores.softmax(axis);
   // no exponential but the softmax's own: the largest weight is e^(largest score − log Σ)

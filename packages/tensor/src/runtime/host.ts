@@ -32,6 +32,8 @@ export type Request =
       /** Those of `outputs` that stay here. */
       readonly kept: readonly string[];
       readonly binding: StoreBinding | undefined;
+      /** Where weights lie that the model does not hold. */
+      readonly folder: string | undefined;
       readonly profile: string | undefined;
     }
   | {
@@ -163,7 +165,7 @@ export class Host {
 
   async #load(request: Extract<Request, { kind: 'session' }>): Promise<Reply> {
     const { provider, threads, stores } = this.#options;
-    const { binding, kept } = request;
+    const { binding, folder, kept } = request;
     const staying = [...kept, ...(binding?.writes ?? []).map(([output]) => output)];
     const location =
       stores === 'gpu' && staying.length > 0
@@ -183,7 +185,16 @@ export class Host {
       ...location,
       // Every session has threads of its own, which wait by spinning for a while after a run: with several graphs in
       // turn they would take the cores from the one that runs (a chain of nine ran 2.5 times as long).
-      ...(provider === 'cpu' ? { extra: { session: { force_spinning_stop: '1' } } } : {}),
+      extra: {
+        session: {
+          ...(provider === 'cpu' && { force_spinning_stop: '1' }),
+          ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
+        },
+        // large weights too are put side by side, and widened, once
+        ...(folder !== undefined && {
+          optimization: { constant_folding_max_output_size_in_bytes: String(2 ** 40) },
+        }),
+      },
       // A plan of all buffers, made of the first run, is one more block beside what that run has taken: training needs
       // less memory without it, and no more time.
       ...(provider === 'cpu' || provider === 'wasm' ? { enableMemPattern: false } : {}),

@@ -13,6 +13,9 @@ export const providers: readonly Provider[] = ['cpu', 'webgpu', 'cuda'];
 /** GPU buffers cannot be handed in and out of onnxruntime-node: stores stay in main memory. */
 export const stores = (_: Provider): StoreKind => 'in place';
 
+/** ONNX Runtime maps weights that lie in files. */
+export const readsFiles = true;
+
 /** All cores. */
 export function defaultThreads(): number {
   return availableParallelism();

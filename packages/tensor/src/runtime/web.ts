@@ -11,6 +11,9 @@ export const providers: readonly Provider[] = ['wasm', 'webgpu'];
 /** How a provider keeps stores. */
 export const stores = (provider: Provider): StoreKind => (provider === 'webgpu' ? 'gpu' : 'fresh');
 
+/** A page has no files to map. */
+export const readsFiles = false;
+
 /** The cores, at most 8. */
 export function defaultThreads(): number {
   // WebAssembly threads need shared memory, which a page has only when it is cross-origin isolated

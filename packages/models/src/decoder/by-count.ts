@@ -1,0 +1,35 @@
+/** Graphs that are compiled once for few rows and once for many, unless that costs too much memory. */
+
+import type { NdArray, QueryCount, WeightValues } from '@working-papers/tensor';
+
+/** Rows (queries × heads of a group) up to which `few` is the faster graph. */
+const fewRows = 16;
+
+/** Bytes of weights up to which many rows have a graph of their own, which holds the weights a second time. */
+const smallModel = 2 ** 28;
+
+/** One function, compiled for different numbers of rows. */
+export interface ByCount<Graph> {
+  /** The faster one for `rows` = queries × heads of a group. */
+  of(rows: number): Graph;
+  dispose(): Promise<void>;
+}
+
+/** Compiles a function of cached attention that has these weights. */
+export async function compileByCount<Graph extends { dispose(): Promise<void> }>(
+  weights: WeightValues,
+  compile: (queries: QueryCount) => Promise<Graph>,
+): Promise<ByCount<Graph>> {
+  const size = ({ shape }: Pick<NdArray, 'shape'>) => 4 * shape.reduce((a, b) => a * b, 1);
+  const bytes = [...weights.values()].reduce((sum, array) => sum + size(array), 0);
+  const isSmall = bytes <= smallModel;
+  const few = await compile(isSmall ? 'few' : 'any');
+  const many = isSmall ? await compile('many') : few;
+  return {
+    of: (rows) => (rows <= fewRows ? few : many),
+    async dispose() {
+      await few.dispose();
+      await many.dispose();
+    },
+  };
+}
