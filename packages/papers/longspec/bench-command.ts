@@ -10,6 +10,8 @@ import type { Measured, Settings } from './results.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
+  ...(await import('node:fs/promises')),
+  tmpdir: (await import('node:os')).tmpdir,
   ...(await import('@working-papers/models/decoder/folder')),
   ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/device')),
@@ -19,6 +21,7 @@ const engine = async () => ({
   ...(await import('./draft-file.ts')),
   ...(await import('./example-text.ts')),
   ...(await import('./losses.ts')),
+  ...(await import('./memory.ts')),
   ...(await import('./peers/peers.ts')),
   ...(await import('./report.ts')),
   ...(await import('./text-model.ts')),
@@ -61,6 +64,11 @@ export const benchCommand = defineCommand({
       default: 0,
       description:
         'prompts of prose and context on which transformers.js and node-llama-cpp decode too, where they are installed',
+    },
+    memory: {
+      type: 'boolean',
+      description:
+        'measure only memory at the longest context: of the model, and of a generated one of 1.4 GB (ten minutes)',
     },
     threads: { type: 'integer', min: 1, description: 'threads of the CPU; default all cores' },
     out: benchOptions.out,
@@ -145,6 +153,28 @@ export const benchCommand = defineCommand({
       { name: 'prose', documents: wp.tokenize(tokenizer, documents) },
       { name: 'log', documents: wp.tokenize(tokenizer, logs) },
     ];
+    if (options.memory) {
+      const folders = await wp.mkdtemp(join(wp.tmpdir(), 'longspec-memory-'));
+      try {
+        const prompt = join(folders, 'prompt.txt');
+        const tokens = wp.benchPrompt(texts[0]!, Math.max(...contexts), 0, begin ?? 0, contexts);
+        if (!tokens) throw new UserError(`no text of --data has ${Math.max(...contexts)} tokens`);
+        await wp.writeFile(prompt, tokenizer.decode(tokens.slice(1)));
+        const large = join(folders, 'large');
+        if (!quick) {
+          const file = await wp.readFile(join(folder, 'tokenizer.json'), 'utf8');
+          await wp.writeLargeModel(large, JSON.parse(file) as object);
+        }
+        const measured = [await wp.measureMemory(model.name, folder, prompt, { threads, signal })];
+        if (!quick) measured.push(await wp.measureMemory(wp.largeName, large, prompt, { threads, signal }));
+        results.memory = measured;
+        await save();
+      } finally {
+        await wp.rm(folders, { recursive: true, force: true });
+      }
+      wp.printResults(output, wp.withReport(results));
+      return;
+    }
     if (results.losses.length === 0 && options.texts > 0) {
       const { model: target, weights: targetWeights } = model.loaded;
       const own = texts[0]!.documents;

@@ -3,7 +3,7 @@
 import { cacheSpec } from '@working-papers/models/decoder/cached-decoder';
 import type { DecoderConfig } from '@working-papers/models/decoder/config';
 import type { Decoder } from '@working-papers/models/decoder/decoder';
-import { fusedLinear } from '@working-papers/models/decoder/fused';
+import { sideBySide } from '@working-papers/models/decoder/side-by-side';
 import type { Weights } from '@working-papers/nn/module';
 import {
   cachedAttention,
@@ -49,7 +49,7 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
       const [time, rows] = [tokens.dim(0), read.dim(0)];
       const embedded = target.model.embedTokens.forward(tokens); // (T, D)
       const normed = draft.inputLayernorm.forward(embedded);
-      const kv = fusedLinear(normed, [selfAttn.kProj, selfAttn.vProj]).reshape([
+      const kv = sideBySide(normed, [selfAttn.kProj, selfAttn.vProj], queries).reshape([
         time,
         2 * numKvHeads,
         headDim,
@@ -65,7 +65,7 @@ export function compileDraft(options: DraftGraphOptions, queries: QueryCount) {
       x = x.add(crossAttn.oProj.forward(cachedAttention(far, prefix, undefined, queries)));
       const { gateProj, upProj, downProj } = draft.mlp;
       const after = draft.postCrossAttentionLayernorm.forward(x);
-      const [gate, up] = fusedLinear(after, [gateProj, upProj]).split(2, -1) as [Tensor, Tensor];
+      const [gate, up] = sideBySide(after, [gateProj, upProj], queries).split(2, -1) as [Tensor, Tensor];
       x = x.add(downProj.forward(gate.silu().mul(up)));
       const logProbabilities = target.logits(x).logSoftmax(-1); // (R, V)
       const best = topK(logProbabilities, Math.min(guesses, config.vocabSize));

@@ -3,6 +3,7 @@
 import type { Report } from '@working-papers/edition';
 import type { RunManifest } from '@working-papers/paper/manifest';
 import type { Summary } from './decode.ts';
+import type { MemoryResult } from './memory.ts';
 
 /** One text decoded by one method. */
 export interface DecodingResult extends Omit<Summary, 'reason' | 'tau'> {
@@ -47,6 +48,7 @@ export interface Measured extends RunManifest {
   readonly losses: readonly PositionLoss[];
   /** Share of the target's last attention that goes to the first four tokens; null until it is measured. */
   readonly sinkMass: number | null;
+  readonly memory?: readonly MemoryResult[];
 }
 
 /** `results.json`. */

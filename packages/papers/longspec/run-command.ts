@@ -11,6 +11,7 @@ const engine = async () => ({
   ...(await import('@working-papers/paper/files')),
   ...(await import('./example-text.ts')),
   ...(await import('./generate.ts')),
+  ...(await import('./memory.ts')),
   ...(await import('./text-model.ts')),
 });
 
@@ -71,6 +72,11 @@ export const runCommand = defineCommand({
         summary && (summary.prefillMs / 1000).toFixed(2),
       ]),
     );
+    const memory = wp.memoryUse(model.loaded, length + first.ids.length);
+    const [peak, weights, cache] = [memory.peak, memory.weights, memory.cache].map((bytes) =>
+      bytes < 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MB` : `${(bytes / 2 ** 30).toFixed(1)} GB`,
+    );
+    output.print(`memory: ${peak} at most; the weights are ${weights}, keys and values ${cache}`);
     const same = runs.every(({ ids }) => `${ids}` === `${first.ids}`);
     if (options.compare) {
       const [fast, plain] = runs as [(typeof runs)[number], (typeof runs)[number]];
@@ -86,6 +92,7 @@ export const runCommand = defineCommand({
       tokens: first.ids,
       promptTokens: length,
       reason: first.reason,
+      memory,
       runs: runs.map(({ method, seconds, summary, ids }) => ({
         method,
         tokens: ids.length,

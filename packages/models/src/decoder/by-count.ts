@@ -6,7 +6,7 @@ import type { NdArray, QueryCount, WeightValues } from '@working-papers/tensor';
 const fewRows = 16;
 
 /** Bytes of weights up to which many rows have a graph of their own, which holds the weights a second time. */
-const smallModel = 2 ** 28;
+const mostTwice = 2 ** 28;
 
 /** One function, compiled for different numbers of rows. */
 export interface ByCount<Graph> {
@@ -19,10 +19,11 @@ export interface ByCount<Graph> {
 export async function compileByCount<Graph extends { dispose(): Promise<void> }>(
   weights: WeightValues,
   compile: (queries: QueryCount) => Promise<Graph>,
+  twiceUpTo = mostTwice,
 ): Promise<ByCount<Graph>> {
   const size = ({ shape }: Pick<NdArray, 'shape'>) => 4 * shape.reduce((a, b) => a * b, 1);
   const bytes = [...weights.values()].reduce((sum, array) => sum + size(array), 0);
-  const isSmall = bytes <= smallModel;
+  const isSmall = bytes <= twiceUpTo;
   const few = await compile(isSmall ? 'few' : 'any');
   const many = isSmall ? await compile('many') : few;
   return {

@@ -24,8 +24,8 @@ import {
 import { compileByCount } from './by-count.ts';
 import type { DecoderConfig } from './config.ts';
 import type { Decoder } from './decoder.ts';
-import { fusedLinear } from './fused.ts';
 import { ropeTables } from './rope.ts';
+import { sideBySide } from './side-by-side.ts';
 
 /** Rows of a chunk of the cache: with many small ones, weighting the chunks' outputs takes as long as making them. */
 const cacheChunk = 1024;
@@ -127,7 +127,7 @@ function trace(
   let x = model.model.embedTokens.forward(tokens); // (T, D)
   model.model.layers.forEach(({ selfAttn, mlp, inputLayernorm, postAttentionLayernorm }, i) => {
     const { qProj, kProj, vProj, oProj } = selfAttn;
-    const heads = fusedLinear(inputLayernorm.forward(x), [qProj, kProj, vProj]).reshape([
+    const heads = sideBySide(inputLayernorm.forward(x), [qProj, kProj, vProj], queries).reshape([
       time,
       numHeads + 2 * numKvHeads,
       headDim,
@@ -138,10 +138,11 @@ function trace(
     const values = heads.slice(1, numHeads + numKvHeads);
     own.push({ keys, values });
     x = x.add(oProj.forward(attend(q, cache[i]!, { keys, values, bias }, queries)));
-    const [gate, up] = fusedLinear(postAttentionLayernorm.forward(x), [mlp.gateProj, mlp.upProj]).split(
-      2,
-      -1,
-    ) as [Tensor, Tensor];
+    const [gate, up] = sideBySide(
+      postAttentionLayernorm.forward(x),
+      [mlp.gateProj, mlp.upProj],
+      queries,
+    ).split(2, -1) as [Tensor, Tensor];
     x = x.add(mlp.downProj.forward(gate.silu().mul(up)));
   });
   const logits = model.logits(model.model.norm.forward(gather(x, read))); // (R, V)
@@ -163,6 +164,11 @@ export interface CachedDecoderOptions {
    * `masked` copies and masks everything: for comparison.
    */
   readonly attention?: 'hybrid' | 'masked';
+  /**
+   * Bytes of weights up to which they are in memory twice, in a graph for few tokens and in one for many; default
+   * 256 MB. Larger models have one graph for both, which takes a little longer for either.
+   */
+  readonly twiceUpTo?: number;
 }
 
 function compile(options: CachedDecoderOptions, queries: QueryCount) {
@@ -189,7 +195,8 @@ function compile(options: CachedDecoderOptions, queries: QueryCount) {
 export async function openCachedDecoder(options: CachedDecoderOptions): Promise<CachedDecoder> {
   const { device, model, weights } = options;
   const { config } = model;
-  const graphs = await compileByCount(weights, (queries) => compile(options, queries));
+  const compiled = (queries: QueryCount) => compile(options, queries);
+  const graphs = await compileByCount(weights, compiled, options.twiceUpTo);
   const blockAfter = (length: number) => {
     const most = scoreBytes / (4 * config.numHeads * Math.max(1, length));
     return Math.min(mostInBlock, Math.max(fewestInBlock, 2 ** Math.floor(Math.log2(most))));

@@ -61,11 +61,18 @@ const rowsOf = (array: NdArray): number[][] => {
 };
 
 test('blocks and single tokens after a cache give the logits of one pass, across chunks', async () => {
-  for (const json of [tiny, { ...tiny, model_type: 'qwen2', tie_word_embeddings: true }]) {
+  const biased = { ...tiny, model_type: 'qwen2', tie_word_embeddings: true };
+  // in two graphs, and in the one that large models have
+  for (const [json, twiceUpTo] of [
+    [tiny, 1e9],
+    [tiny, 0],
+    [biased, 1e9],
+    [biased, 0],
+  ] as const) {
     const made = setUp(json);
     const tokens = tokensOf(530);
     const expected = await plain(made, tokens);
-    const decoder = await openCachedDecoder({ device, ...made });
+    const decoder = await openCachedDecoder({ device, ...made, twiceUpTo });
     const cache = await decoder.createCache(600);
     const prompt = tokens.slice(0, 508);
     using first = await decoder.prefill(cache, prompt, { block: 200 });
