@@ -81,7 +81,8 @@ export interface CompileOptions {
  */
 export interface Compiled<A extends readonly unknown[], R> {
   (...inputs: { [K in keyof A]: ArgumentsOf<A[K]> }): Promise<ArraysOf<R>>;
-  readonly model: Model;
+  /** What was compiled, without its bytes, which the device's thread has taken. */
+  readonly model: Omit<Model, 'bytes'>;
   dispose(): Promise<void>;
 }
 
