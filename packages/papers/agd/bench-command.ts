@@ -176,16 +176,18 @@ export const benchCommand = defineCommand({
         });
       if (wants('timing') && !isOver()) {
         const of = (name: string) => trained(trainings.find((training) => training.name === name)!);
-        const [offset, attention] = [await of(wp.names.offset), await of(wp.names.attention)];
+        const kinds = [wp.names.gated, wp.names.attention, wp.names.offset];
+        const measured = [];
+        for (const name of kinds) measured.push(await of(name));
         const batchSizes = quick ? [4] : [1, 16, 64];
         const rounds = quick ? 3 : 9;
         using own = output.progress('times', batchSizes.length * (rounds + 1));
         let done = 0;
-        results.timings = await wp.measureTimes(
-          bench,
-          { offset, attention },
-          { batchSizes, rounds, onRound: () => own.update(++done) },
-        );
+        results.timings = await wp.measureTimes(bench, measured, {
+          batchSizes,
+          rounds,
+          onRound: () => own.update(++done),
+        });
         results.timed = wp.runManifest({ from: import.meta.url });
         await save();
       }
@@ -281,7 +283,7 @@ async function transfer(wp: Engine, { bench, results, data, trained, output, sav
   const on = (base: typeof teacher) => wp.recordPoints({ ...recording, teacher: base, settings: points });
   const [before, after] = [await on(teacher), await on({ ...teacher, weights: tuned.weights })];
   results.transfer = [];
-  for (const name of [wp.names.offset, wp.names.attention]) {
+  for (const name of [wp.names.gated, wp.names.attention, wp.names.offset]) {
     const { guided, adapterWeights } = await trained(
       wp.trainingsOf(settings).find((training) => training.name === name)!,
     );

@@ -21,12 +21,14 @@ export interface Drawing {
 export function drawingsOf(settings: Settings, best: number | undefined): Drawing[] {
   const { scales, steps, seeds, quick } = settings;
   const [first, ...others] = seeds;
-  const every = quick ? [names.offset] : [names.offset, names.attention, names.offsetForward];
+  const every = quick ? [names.gated] : [names.gated, names.attention, names.offset, names.offsetForward];
   const of = (scale: number, seed: number): Drawing[] => [
     ...(scale === 1 ? [{ method: names.plain, scale, steps, seed }] : []),
     { method: names.cfg, scale, steps, seed },
     ...every.map((method) => ({ method, scale, steps, seed })),
-    ...(seed === first && !quick ? [{ method: names.full, scale, steps, seed }] : []),
+    ...(seed === first && !quick
+      ? [names.gatedForward, names.full].map((method) => ({ method, scale, steps, seed }))
+      : []),
     { method: names.half, scale, steps: Math.max(2, Math.round(steps / 2)), seed },
   ];
   const plain = others.map((seed) => ({ method: names.plain, scale: 1, steps, seed }));
@@ -81,7 +83,7 @@ export async function judgeDrawing(
 /** Times of sampling, the methods taking turns, as ratios to CFG's of the same round. */
 export async function measureTimes(
   bench: Bench,
-  trained: { readonly offset: Trained; readonly attention: Trained },
+  trained: readonly Trained[],
   { batchSizes, rounds, onRound }: { batchSizes: readonly number[]; rounds: number; onRound?: () => void },
 ): Promise<TimingResult[]> {
   const { device, teacher, settings, signal } = bench;
@@ -97,7 +99,8 @@ export async function measureTimes(
       adapterWeights: of.adapterWeights!,
       shape,
     });
-  const [offset, attention] = [await adapted(trained.offset), await adapted(trained.attention)];
+  const guided: { readonly name: string; readonly compiled: Awaited<ReturnType<typeof adapted>> }[] = [];
+  for (const each of trained) guided.push({ name: each.training.name, compiled: await adapted(each) });
   const scale = 3;
   const results: TimingResult[] = [];
   try {
@@ -106,10 +109,12 @@ export async function measureTimes(
       const ways: Readonly<Record<string, (sigmas: readonly number[]) => Denoise>> = {
         [names.cfg]: () => denoiser.for({ labels, scale }),
         [names.plain]: () => denoiser.for({ labels }),
-        [names.offset]: () => offset.for({ labels, scale }),
-        [`${names.offset}, precomputed`]: (sigmas) => offset.for({ labels, scale, sigmas }),
-        [names.attention]: () => attention.for({ labels, scale }),
-        [`${names.attention}, precomputed`]: (sigmas) => attention.for({ labels, scale, sigmas }),
+        ...Object.fromEntries(
+          guided.flatMap(({ name, compiled }) => [
+            [name, () => compiled.for({ labels, scale })],
+            [`${name}, precomputed`, (sigmas) => compiled.for({ labels, scale, sigmas })],
+          ]),
+        ),
       };
       const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
       for (let round = -1; round < rounds; round++) {
@@ -145,7 +150,7 @@ export async function measureTimes(
       }
     }
   } finally {
-    for (const each of [denoiser, offset, attention]) await each.dispose();
+    for (const each of [denoiser, ...guided.map(({ compiled }) => compiled)]) await each.dispose();
   }
   return results;
 }

@@ -4,7 +4,7 @@ import { readTeacher } from '@working-papers/models/cifar10-files';
 import { openDevice } from '@working-papers/tensor';
 
 await using device = await openDevice();
-const [teacher, adapters] = [await readTeacher(), await readAdapters(shippedAdapters('offset'))];
+const [teacher, adapters] = [await readTeacher(), await readAdapters(shippedAdapters())];
 const generator = openGenerator({ device, teacher, adapters });
 
 const labels = [7, 7, 3, 8]; // two horses, a cat, a ship, each with a guidance scale of its own

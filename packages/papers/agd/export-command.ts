@@ -1,6 +1,7 @@
 /** `wp export agd`: the guided model as one `.onnx` file that takes ω as an input. */
 
 import { defineCommand } from '@working-papers/paper';
+import { defaultName, shippedNames } from './shipped.ts';
 
 export const exportCommand = defineCommand({
   summary:
@@ -9,8 +10,8 @@ export const exportCommand = defineCommand({
     out: { type: 'string', short: 'o', default: 'agd.onnx', description: 'the file to write' },
     adapter: {
       type: 'string',
-      choices: ['offset', 'attention', 'offset-forward'],
-      default: 'offset',
+      choices: shippedNames,
+      default: defaultName,
       description: 'which of those that ship; the last were trained on noised data, as a warning',
     },
     weights: { type: 'string', description: 'adapters of your own' },

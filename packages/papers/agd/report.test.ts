@@ -38,7 +38,7 @@ const training = (name: string, seed: number, error: number): TrainingResult => 
 });
 
 /** Distances: CFG 10 at ω = 3, its best, and 20 without guidance; the others as given. */
-function measured(offset: number, half: number, errors: { along: number; noised: number }): Measured {
+function measured(gated: number, half: number, errors: { along: number; noised: number }): Measured {
   const picture = (method: string, scale: number, seed: number, fdCnn: number): PictureResult => ({
     method,
     scale,
@@ -60,6 +60,7 @@ function measured(offset: number, half: number, errors: { along: number; noised:
     trainings: [1, 2].flatMap((seed) => [
       training(names.offset, seed, errors.along),
       training(names.attention, seed, errors.along / 2),
+      training(names.gated, seed, errors.along / 2),
       training(names.offsetForward, seed, errors.noised),
     ]),
     floor: [{ seed: 1, pictures: 500, fdCnn: 1, precision: 0.8, recall: 0.8, agreement: 0.9 }],
@@ -67,10 +68,10 @@ function measured(offset: number, half: number, errors: { along: number; noised:
       picture(names.plain, 1, seed, 20),
       picture(names.cfg, 1, seed, 20),
       picture(names.cfg, 3, seed, 10),
-      picture(names.offset, 3, seed, offset),
+      picture(names.gated, 3, seed, gated),
       picture(names.half, 3, seed, half),
     ]),
-    timings: [names.cfg, names.offset, `${names.offset}, precomputed`].map((method, i) => ({
+    timings: [names.cfg, names.gated, `${names.offset}, precomputed`].map((method, i) => ({
       method,
       batchSize: 16,
       milliseconds: 10,
@@ -78,7 +79,7 @@ function measured(offset: number, half: number, errors: { along: number; noised:
       low: 0.5,
       high: 0.6,
     })),
-    transfer: [{ adapter: names.offset, classes: ['cat', 'dog'], updates: 5, before: 0.2, after: 0.25 }],
+    transfer: [{ adapter: names.gated, classes: ['cat', 'dog'], updates: 5, before: 0.2, after: 0.25 }],
   };
 }
 
@@ -131,7 +132,7 @@ test('what is trained and drawn: every seed its methods, ablations and other sca
   assert.ok(!drawings.some(({ seed, scale, method }) => seed === 2 && scale === 1 && method !== names.plain));
   assert.ok(drawings.filter(({ method }) => method === names.half).every(({ steps }) => steps === 16));
   assert.equal(bestScale(measured(1, 1, { along: 1, noised: 1 }).pictures, 1), 3);
-  assert.ok(trainingsOf({ ...settings, quick: true }).length < 6);
+  assert.ok(trainingsOf({ ...settings, quick: true }).length <= 6);
 });
 
 const files = ['./results.json', './README.md'].map((name) => new URL(name, import.meta.url));

@@ -23,7 +23,16 @@ export const withReport = (measured: Measured): Results =>
   });
 
 /** In the order of tables. */
-const guidedMethods = [names.cfg, names.half, names.offset, names.attention, names.offsetForward, names.full];
+const guidedMethods = [
+  names.cfg,
+  names.half,
+  names.gated,
+  names.attention,
+  names.offset,
+  names.gatedForward,
+  names.offsetForward,
+  names.full,
+];
 
 const three = (value: number) => value.toFixed(3);
 const two = (value: number) => value.toFixed(2);
@@ -73,7 +82,7 @@ function claimsOf(measured: Measured): Claim[] {
 
   if (best !== undefined) {
     const cfg = at(pictures, names.cfg, best);
-    for (const method of [names.offset, names.attention]) {
+    for (const method of [names.gated, names.attention, names.offset]) {
       const own = at(pictures, method, best);
       if (own.length === 0 || own.length !== cfg.length) continue;
       const ratios = own.map(({ fdCnn }, i) => fdCnn / cfg[i]!.fdCnn);
@@ -93,7 +102,7 @@ function claimsOf(measured: Measured): Claim[] {
       );
     }
     const half = at(pictures, names.half, best);
-    const own = at(pictures, names.offset, best);
+    const own = at(pictures, names.gated, best);
     if (half.length > 0 && half.length === own.length)
       add(
         'Better than CFG at the same cost: with half the steps',
@@ -113,37 +122,32 @@ function claimsOf(measured: Measured): Claim[] {
   const largest = Math.max(...timings.map(({ batchSize }) => batchSize));
   const timing = (method: string) =>
     timings.find((each) => each.method === method && each.batchSize === largest);
-  const [inline, ahead] = [timing(names.offset), timing(`${names.offset}, precomputed`)];
+  const [inline, ahead] = [timing(names.gated), timing(`${names.offset}, precomputed`)];
   if (inline && ahead)
     add(
-      'Half of the calls, at most 0.6 of the time; 0.53 with the adapters computed ahead',
+      'Half of the calls, at most 0.6 of the time; 0.53 with offsets, which are computed ahead',
       'about twice as fast',
-      `${two(inline.ratio)} (${two(inline.low)} to ${two(inline.high)}) of CFG's time, ${two(ahead.ratio)} (${two(ahead.low)} to ${two(ahead.high)}) computed ahead, batch ${largest}`,
+      `gated MLP ${two(inline.ratio)} (${two(inline.low)} to ${two(inline.high)}) of CFG's time, offsets ${two(ahead.ratio)} (${two(ahead.low)} to ${two(ahead.high)}), batch ${largest}`,
       [inline.ratio <= 0.6, ahead.ratio <= 0.53],
-      'Offset adapters; medians over rounds in turns, with the middle half.',
+      'Medians over rounds in turns, with the middle half.',
     );
 
-  const [offset, attention] = [
-    trainingsNamed(measured, names.offset),
-    trainingsNamed(measured, names.attention),
-  ];
-  if (offset.length > 0 && attention.length > 0)
+  const errors = [names.offset, names.attention, names.gated].map((name) =>
+    trainingsNamed(measured, name).map(({ error }) => error),
+  ) as [number[], number[], number[]];
+  if (errors.every((own) => own.length > 0)) {
+    const [offset, attention, gated] = errors;
     add(
-      'Adapters learn guidance: E on held-out trajectories at most .5 (offset, which cannot see the picture) and .35 (cross-attention)',
+      'Adapters learn guidance: E on held-out trajectories at most .5 (offset, which cannot see the picture) and .35 (cross-attention, gated MLP)',
       'not given',
-      `${spread(
-        offset.map(({ error }) => error),
-        three,
-      )} and ${spread(
-        attention.map(({ error }) => error),
-        three,
-      )}`,
-      [mean(offset.map(({ error }) => error)) <= 0.5, mean(attention.map(({ error }) => error)) <= 0.35],
+      errors.map((own) => spread(own, three)).join(', '),
+      [mean(offset) <= 0.5, mean(attention) <= 0.35, mean(gated) <= 0.35],
       'E is the squared distance to the guided answer over that without guidance.',
     );
+  }
   for (const [name, along, noised] of [
     ['offset', names.offset, names.offsetForward],
-    ['cross-attention', names.attention, names.attentionForward],
+    ['gated MLP', names.gated, names.gatedForward],
   ] as const) {
     const [own, other] = [trainingsNamed(measured, along), trainingsNamed(measured, noised)];
     const pairs = other.flatMap((training) => {
@@ -183,10 +187,12 @@ function figuresOf(measured: Measured): Figure[] {
       return [{ x: scale, y: mean(values), ...spreadOf }];
     });
   const roles = [
-    [names.offset, 'method'],
+    [names.gated, 'method'],
     [names.attention, 'method'],
+    [names.offset, 'method'],
     [names.cfg, 'reference'],
     [names.half, 'baseline'],
+    [names.gatedForward, 'baseline'],
     [names.offsetForward, 'baseline'],
     [names.full, 'baseline'],
   ] as const;
@@ -217,7 +223,14 @@ function figuresOf(measured: Measured): Figure[] {
     'Agreement',
     ({ agreement }) => agreement,
   );
-  const main = [names.offset, names.attention, names.offsetForward, names.attentionForward, names.full];
+  const main = [
+    names.gated,
+    names.attention,
+    names.offset,
+    names.gatedForward,
+    names.offsetForward,
+    names.full,
+  ];
   const byScale = main
     .map((name) => {
       const own = trainings.filter((training) => training.name === name);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { defineCommand, type Output } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 import type { Generation, Method } from './generate.ts';
+import { defaultName, shippedNames } from './shipped.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
@@ -52,8 +53,8 @@ export const runCommand = defineCommand({
     compare: { type: 'boolean', description: 'all three side by side, from the same noise' },
     adapter: {
       type: 'string',
-      choices: ['offset', 'attention', 'offset-forward'],
-      default: 'offset',
+      choices: shippedNames,
+      default: defaultName,
       description: 'which of those that ship; the last were trained on noised data, as a warning',
     },
     weights: {

@@ -7,15 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { readModelFile } from '@working-papers/models/model-files';
 import { adapterKind, readRelease } from './checkpoint.ts';
 import type { AdapterFile } from './generate.ts';
+import { defaultName, type ShippedName } from './shipped.ts';
 
 /** Beside the sources, and so one folder up from what is compiled into `dist`. */
 const folder = new URL(import.meta.url.endsWith('.ts') ? './weights/' : '../weights/', import.meta.url);
 
-/** The adapters that ship with this package: the last are the mismatch, trained on noised data. */
-export const shippedNames = ['offset', 'attention', 'offset-forward'] as const;
-
-/** Where they lie. */
-export const shippedAdapters = (name: (typeof shippedNames)[number]): string =>
+/** Where adapters lie that ship. */
+export const shippedAdapters = (name: ShippedName = defaultName): string =>
   fileURLToPath(new URL(`agd-${name}.safetensors`, folder));
 
 export interface ReadAdaptersOptions {

@@ -301,7 +301,7 @@ export class Device {
         disposed = true;
         await this.request({ kind: 'release', session });
       },
-    }) as Compiled<A, R>;
+    }) as unknown as Compiled<A, R>;
   }
 
   /** Ends the device's thread and frees all it holds. */

@@ -11,19 +11,12 @@ import { fetchWeights } from '@working-papers/paper/browser';
 import { openDevice, type Provider } from '@working-papers/tensor';
 import { adapterKind } from '../checkpoint.ts';
 import { type Generator, type Method, openGenerator } from '../generate.ts';
-
-/** The adapters that a reader can choose. */
-export const adapterNames = {
-  offset: 'offset',
-  attention: 'cross-attention',
-  'offset-forward': 'offset, trained on noised data',
-} as const;
-export type AdapterName = keyof typeof adapterNames;
+import { defaultName, type ShippedName } from '../shipped.ts';
 
 export interface Request {
   readonly method: Method;
   /** For `agd`. */
-  readonly adapter: AdapterName;
+  readonly adapter: ShippedName;
   readonly label: number;
   /** ω. */
   readonly scale: number;
@@ -50,10 +43,11 @@ export interface Live {
 }
 
 // each written out, for bundlers to see
-const urls: Readonly<Record<AdapterName, URL>> = {
-  offset: new URL('../weights/agd-offset.safetensors', import.meta.url),
+const urls: Readonly<Record<ShippedName, URL>> = {
+  gated: new URL('../weights/agd-gated.safetensors', import.meta.url),
   attention: new URL('../weights/agd-attention.safetensors', import.meta.url),
-  'offset-forward': new URL('../weights/agd-offset-forward.safetensors', import.meta.url),
+  offset: new URL('../weights/agd-offset.safetensors', import.meta.url),
+  'gated-forward': new URL('../weights/agd-gated-forward.safetensors', import.meta.url),
 };
 
 /** Fetches the weights and opens a device. Throws with a sentence for the reader. */
@@ -62,23 +56,23 @@ export async function openLive(provider: Provider, wasmPaths: string): Promise<L
   const teacher = unpackModel(teacherKind, base, 'the model');
   const device = await openDevice({ provider, assets: wasmPaths });
   try {
-    const generators = new Map<AdapterName, Promise<Generator>>();
-    const open = async (name: AdapterName) => {
+    const generators = new Map<ShippedName, Promise<Generator>>();
+    const open = async (name: ShippedName) => {
       const own = decodeSafetensors(await fetchWeights(urls[name]), 'the adapters');
       return openGenerator({ device, teacher, adapters: unpackModel(adapterKind, own, 'the adapters') });
     };
-    const generatorOf = (name: AdapterName) => {
+    const generatorOf = (name: ShippedName) => {
       const generator = generators.get(name) ?? open(name);
       generators.set(name, generator);
       return generator;
     };
-    await generatorOf('offset');
+    await generatorOf(defaultName);
     return {
       provider,
       classNames: cifar10Classes,
       async draw({ method, adapter, label, scale, count, seed, steps, signal, onPictures }) {
         const labels = new Array<number>(count).fill(label);
-        const generator = await generatorOf(method === 'agd' ? adapter : 'offset');
+        const generator = await generatorOf(method === 'agd' ? adapter : defaultName);
         const perStep = method === 'cfg' ? 2 : 1;
         // the first run of a graph pays for its setting up; what is timed should not
         await generator.prepare({ method, labels, scale });

@@ -14,7 +14,8 @@ import { launch, newPage, partsOutside, type Site, serve, wp } from '../../../..
 import { adapterKind } from '../../checkpoint.ts';
 import { GuidanceAdapters, sizeOfNetwork } from '../../model.ts';
 import { paper } from '../../paper.ts';
-import { shippedAdapters, shippedNames } from '../../weights-file.ts';
+import { defaultName, shippedNames } from '../../shipped.ts';
+import { shippedAdapters } from '../../weights-file.ts';
 import { randomWeights } from '../tiny.ts';
 
 const skip = paper.state === 'works' ? false : 'the page shows no live run of a paper that does not work yet';
@@ -23,7 +24,7 @@ const skip = paper.state === 'works' ? false : 'the page shows no live run of a 
 
 let folder: string | undefined;
 let base = shippedTeacher;
-let adapters = shippedAdapters('offset');
+let adapters = shippedAdapters();
 let site: Site;
 let browser: Browser;
 
@@ -48,7 +49,7 @@ async function makeRandom(): Promise<void> {
   const teacher = packModel(teacherKind, { model, weights, options: {}, card: {} });
   await writeSafetensors(base, teacher.tensors, { metadata: teacher.metadata, float32As: 'F16' });
   const network = sizeOfNetwork(model.network);
-  const options = { adapters: { kind: 'offset' }, network } as const;
+  const options = { adapters: { kind: 'gated' }, network } as const;
   const own = new GuidanceAdapters(options.adapters, network);
   const packed = packModel(adapterKind, {
     model: own,
@@ -64,7 +65,7 @@ async function makeRandom(): Promise<void> {
 function fileOf(url: string): string {
   if (/teacher/.test(url)) return base;
   const name = shippedNames.toReversed().find((each) => url.includes(`agd-${each}`))!;
-  return name !== 'offset' && existsSync(shippedAdapters(name)) ? shippedAdapters(name) : adapters;
+  return name !== defaultName && existsSync(shippedAdapters(name)) ? shippedAdapters(name) : adapters;
 }
 
 async function open(t: TestContext, options: BrowserContextOptions = {}) {
@@ -132,11 +133,11 @@ test('adapters that were trained on noised data draw other pictures', { skip }, 
   const { page, faults } = await open(t);
   await drawn(page);
   const [own, cfg] = [await pixels(page, 'agd'), await pixels(page, 'cfg')];
-  await page.getByLabel('with adapters').selectOption('offset, trained on noised data');
+  await page.getByLabel('with adapters').selectOption('gated MLP, trained on noised data');
   await page.locator('.demo:not([data-ready])').waitFor();
   await drawn(page);
   assert.deepEqual(await pixels(page, 'cfg'), cfg);
-  const here = existsSync(shippedAdapters('offset-forward'));
+  const here = existsSync(shippedAdapters('gated-forward'));
   if (here) assert.notDeepEqual(await pixels(page, 'agd'), own);
   assert.deepEqual(faults, []);
 });
