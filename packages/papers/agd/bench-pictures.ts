@@ -17,27 +17,32 @@ export interface Drawing {
   readonly seed: number;
 }
 
-/** All scales for the first seed, then the best scale of CFG for the others. */
+/**
+ * Guidance, half-step guidance, gated and offset adapters at all scales for the first seed; everything at the best scale
+ * of CFG, what is trained for one seed with that seed. At ω = 1 all are the model without guidance, which is drawn once.
+ */
 export function drawingsOf(settings: Settings, best: number | undefined): Drawing[] {
   const { scales, steps, seeds, quick } = settings;
-  const [first, ...others] = seeds;
-  const every = quick ? [names.gated] : [names.gated, names.attention, names.offset, names.offsetForward];
-  const of = (scale: number, seed: number): Drawing[] => [
-    ...(scale === 1 ? [{ method: names.plain, scale, steps, seed }] : []),
-    { method: names.cfg, scale, steps, seed },
-    ...every.map((method) => ({ method, scale, steps, seed })),
-    ...(seed === first && !quick
-      ? [names.gatedForward, names.full].map((method) => ({ method, scale, steps, seed }))
-      : []),
-    { method: names.half, scale, steps: Math.max(2, Math.round(steps / 2)), seed },
+  const first = seeds[0]!;
+  const half = { method: names.half, steps: Math.max(2, Math.round(steps / 2)) };
+  const inSteps = (...methods: string[]) => methods.map((method) => ({ method, steps }));
+  const always = [...inSteps(names.cfg, names.gated, ...(quick ? [] : [names.offset])), half];
+  const plain = inSteps(names.plain).map((each) => ({ ...each, scale: 1 }));
+  const atScale = (scale: number, methods: readonly { method: string; steps: number }[]) =>
+    methods.map((each) => ({ ...each, scale }));
+  const curves = scales.flatMap((scale) => (scale === 1 ? [] : atScale(scale, always)));
+  const atBest = (seed: number) => [
+    ...atScale(best!, always),
+    ...(quick ? [] : atScale(best!, inSteps(names.attention))),
+    ...(quick || seed !== first ? [] : atScale(best!, inSteps(names.gatedForward, names.full))),
   ];
-  const plain = others.map((seed) => ({ method: names.plain, scale: 1, steps, seed }));
-  return [
-    ...scales.flatMap((scale) => of(scale, first!)),
+  const all = [
+    ...[...plain, ...curves].map((each) => ({ ...each, seed: first })),
     ...(best === undefined
       ? []
-      : [...others.flatMap((seed) => of(best, seed)), ...(best === 1 ? [] : plain)]),
+      : seeds.flatMap((seed) => [...plain, ...atBest(seed)].map((each) => ({ ...each, seed })))),
   ];
+  return [...new Map(all.map((each) => [`${each.method} ${each.scale} ${each.seed}`, each])).values()];
 }
 
 /** The scale at which CFG's distance is smallest. */

@@ -46,6 +46,12 @@ const at = (pictures: readonly PictureResult[], method: string, scale: number) =
     .filter((each) => each.method === method && each.scale === scale)
     .toSorted((a, b) => a.seed - b.seed);
 
+/** As `at`; at ω = 1 all methods are the model without guidance. */
+const atOrPlain = (pictures: readonly PictureResult[], method: string, scale: number) =>
+  scale === 1 && pictures.some((each) => each.method === method)
+    ? at(pictures, names.plain, 1)
+    : at(pictures, method, scale);
+
 /** E over the points of ω ≥ `from`, weighted by their number. */
 function errorFrom(training: TrainingResult, from: number): number {
   const buckets = training.byScale.filter((bucket) => bucket.from >= from && bucket.error !== null);
@@ -181,7 +187,7 @@ function figuresOf(measured: Measured): Figure[] {
   const scales = [...new Set(pictures.map(({ scale }) => scale))].toSorted((a, b) => a - b);
   const curve = (method: string, y: (result: PictureResult) => number) =>
     scales.flatMap((scale) => {
-      const values = at(pictures, method, scale).map(y);
+      const values = atOrPlain(pictures, method, scale).map(y);
       if (values.length === 0) return [];
       const spreadOf = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
       return [{ x: scale, y: mean(values), ...spreadOf }];
@@ -363,8 +369,10 @@ function tablesOf(measured: Measured): Table[] {
       title: 'FD-cnn by ω, first seed',
       columns: ['Method', ...scales.map((scale) => `ω = ${scale}`)],
       rows: guidedMethods.flatMap((method) => {
-        const own = scales.map((scale) => at(pictures, method, scale)[0]);
-        return own.some(Boolean) ? [[method, ...own.map((each) => (each ? two(each.fdCnn) : 'none'))]] : [];
+        const own = scales.map((scale) => atOrPlain(pictures, method, scale)[0]);
+        return own.filter(Boolean).length > 2
+          ? [[method, ...own.map((each) => (each ? two(each.fdCnn) : 'none'))]]
+          : [];
       }),
     });
   return tables;
