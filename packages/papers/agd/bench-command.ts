@@ -149,9 +149,7 @@ export const benchCommand = defineCommand({
         bar.end();
         return done;
       };
-      const mine = trainings.filter(({ name }) =>
-        wants(name.startsWith('Ablation') ? 'ablations' : 'trainings'),
-      );
+      const mine = trainings.filter((training) => wants(wp.isAblation(training) ? 'ablations' : 'trainings'));
       if (options.part !== undefined) {
         for (const training of wp.partOf(mine, options.part)) await trained(training);
         return;

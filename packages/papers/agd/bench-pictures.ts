@@ -33,8 +33,9 @@ export function drawingsOf(settings: Settings, best: number | undefined): Drawin
   const curves = scales.flatMap((scale) => (scale === 1 ? [] : atScale(scale, always)));
   const atBest = (seed: number) => [
     ...atScale(best!, always),
-    ...(quick ? [] : atScale(best!, inSteps(names.attention))),
-    ...(quick || seed !== first ? [] : atScale(best!, inSteps(names.gatedForward, names.full))),
+    ...(quick || seed !== first
+      ? []
+      : atScale(best!, inSteps(names.attention, names.gatedForward, names.full))),
   ];
   const all = [
     ...[...plain, ...curves].map((each) => ({ ...each, seed: first })),

@@ -10,7 +10,7 @@ import {
   spread,
   type Table,
 } from '@working-papers/edition';
-import { names } from './bench.ts';
+import { isAblation, names } from './bench.ts';
 import { bestScale } from './bench-pictures.ts';
 import type { Measured, PictureResult, Results, TrainingResult } from './results.ts';
 
@@ -162,7 +162,7 @@ function claimsOf(measured: Measured): Claim[] {
     });
     if (pairs.length === 0) continue;
     const ratios = pairs.map(([on, off]) => errorFrom(off, 4) / errorFrom(on, 4));
-    const drifts = pairs.map(([on, off]) => off.drift / on.drift);
+    const drifts = pairs.map(([on, off]) => (off.drift ?? 0) / (on.drift ?? 0));
     add(
       `The mismatch: the same ${name} adapters trained on noised data are worse where guidance goes, at ω ≥ 4 by 1.3 times or more in E`,
       'trained on trajectories for this reason',
@@ -333,15 +333,17 @@ function tablesOf(measured: Measured): Table[] {
       own.map((training) => errorFrom(training, 4)),
       three,
     ),
-    spread(
-      own.map(({ drift }) => drift),
-      two,
-    ),
+    own[0]!.drift === null
+      ? 'not measured'
+      : spread(
+          own.map(({ drift }) => drift ?? 0),
+          two,
+        ),
     own[0]!.roughness === null ? 'none' : three(mean(own.map(({ roughness }) => roughness ?? 0))),
   ];
   const columns = ['Trained', 'Updates', 'Parameters', 'E', 'E, ω ≥ 4', 'Drift', 'Change over .05 of ω'];
-  const grouped = (isAblation: boolean) => {
-    const own = trainings.filter(({ name }) => name.startsWith('Ablation') === isAblation);
+  const grouped = (areAblations: boolean) => {
+    const own = trainings.filter((training) => isAblation(training) === areAblations);
     return [...new Set(own.map(({ name }) => name))].map((name) =>
       trainingRow(own.filter((each) => each.name === name)),
     );

@@ -18,8 +18,8 @@ export interface TrainingResult {
   readonly error: number;
   readonly byScale: readonly Bucket[];
   readonly byStep: readonly (number | null)[];
-  /** Mean L2 distance to where CFG itself ends, from the same noise, on the held-out conditions. */
-  readonly drift: number;
+  /** Mean L2 distance to where CFG itself ends, from the same noise, on the held-out conditions; null: not measured. */
+  readonly drift: number | null;
   /** |A(ω + 0.05) − A(ω)|/|A(ω)|, the mean over ω; null for what has no adapters. */
   readonly roughness: number | null;
 }
