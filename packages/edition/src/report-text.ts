@@ -44,8 +44,11 @@ export function reportMarkdown({ measured, claims, tables }: Report): string {
   ].join('\n');
   const seeds =
     measured.seeds === undefined ? '' : `, ${measured.seeds} ${measured.seeds === 1 ? 'seed' : 'seeds'}`;
+  // a run that was made in parts says all their commands
+  const commands = measured.command?.split('; ') ?? [];
   return [
-    `Measured ${measured.date} with \`${measured.command}\`${seeds}, on ${measured.machine}. Ranges are over seeds.`,
+    `Measured ${measured.date}${seeds}, on ${measured.machine}. Ranges are over seeds.`,
+    ...(commands.length > 0 ? [['```sh', ...commands, '```'].join('\n')] : []),
     beside,
     ...tables.map((table) => `### ${table.title}\n\n${grid(table)}`),
   ].join('\n\n');
