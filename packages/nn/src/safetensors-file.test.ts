@@ -1,14 +1,31 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ndarray } from '@working-papers/tensor/array';
+import { isFileArray, ndarray } from '@working-papers/tensor/array';
 import { writeAtomically } from './atomic.ts';
 import { encodeSafetensors } from './safetensors.ts';
-import { openSafetensors, readMatching, readSafetensors, writeSafetensors } from './safetensors-file.ts';
+import {
+  diskSource,
+  openSafetensors,
+  readMatching,
+  readSafetensors,
+  writeSafetensors,
+} from './safetensors-file.ts';
 import { SafetensorsError } from './safetensors-header.ts';
+import { blobSource, locateMatchingFrom, openCheckpoint } from './safetensors-reader.ts';
 
 async function folder(t: { after(fn: () => Promise<void>): void }): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'safetensors-'));
@@ -68,6 +85,53 @@ test('shards are one checkpoint through their index', async (t) => {
   await assert.rejects(openSafetensors(index), /weight_map: found \[\]/);
   await writeFile(index, '{');
   await assert.rejects(openSafetensors(index), /index: .* expected JSON/);
+});
+
+test('a tensor is found in its file, also behind a link as in caches of downloads, if a device can map it', async (t) => {
+  const at = await realpath(await folder(t));
+  await mkdir(join(at, 'blobs'));
+  const path = join(at, 'blobs', 'a1b2');
+  await writeSafetensors(path, tensors);
+  await symlink(path, join(at, 'model.safetensors'));
+  await using file = await openSafetensors(join(at, 'model.safetensors'));
+  const found = file.locate('a')!;
+  assert.deepEqual(found, { dtype: 'float32', shape: [2, 2], stored: 'float32', path, offset: found.offset });
+  const bytes = (await readFile(path)).subarray(found.offset, found.offset + 16);
+  assert.deepEqual([...new Float32Array(new Uint8Array(bytes).buffer)], [1, 2, 3, 4]);
+  assert.equal(file.locate('b'), undefined, 'int64');
+  // a header of a length that leaves the elements between multiples of their size
+  const whole = new Uint8Array(await readFile(path));
+  const length = new DataView(whole.buffer).getUint32(0, true);
+  const shifted = new Uint8Array(whole.length + 1).fill(0x20);
+  shifted.set(whole.subarray(0, 8 + length));
+  shifted.set(whole.subarray(8 + length), 9 + length);
+  new DataView(shifted.buffer).setUint32(0, length + 1, true);
+  await writeFile(join(at, 'shifted.safetensors'), shifted);
+  await using odd = await openSafetensors(join(at, 'shifted.safetensors'));
+  assert.equal(odd.locate('a'), undefined);
+  assert.deepEqual(await odd.read('a'), tensors.get('a'));
+  await using picked = await openCheckpoint('m', async () => blobSource(new Blob([whole])));
+  assert.equal(picked.locate('a'), undefined, 'no file on a disk');
+});
+
+test('located or read: what can be mapped, all in one folder', async (t) => {
+  const at = await realpath(await folder(t));
+  for (const name of ['one', 'two']) await mkdir(join(at, name));
+  const other = new Map([['c', ndarray([7, 8], [2])]]);
+  await writeSafetensors(join(at, 'one', 'm'), tensors);
+  await writeSafetensors(join(at, 'two', 'm'), other);
+  await symlink(join(at, 'one', 'm'), join(at, 'm1'));
+  await symlink(join(at, 'two', 'm'), join(at, 'm2'));
+  const index = join(at, 'model.safetensors.index.json');
+  await writeFile(index, JSON.stringify({ weight_map: { a: 'm1', b: 'm1', c: 'm2' } }));
+  const shapes = new Map([
+    ['a', [2, 2]],
+    ['b', [2]],
+    ['c', [2]],
+  ]);
+  const found = await locateMatchingFrom(index, diskSource, shapes);
+  assert.ok(isFileArray(found.get('a')!));
+  assert.deepEqual([found.get('b'), found.get('c')], [tensors.get('b'), other.get('c')]);
 });
 
 test('missing, truncated and shrinking files are refused by name', async (t) => {
