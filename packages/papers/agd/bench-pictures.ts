@@ -18,15 +18,15 @@ export interface Drawing {
 }
 
 /**
- * Guidance, half-step guidance, gated and offset adapters at all scales for the first seed; everything at the best scale
- * of CFG, what is trained for one seed with that seed. At ω = 1 all are the model without guidance, which is drawn once.
+ * Guidance, half-step guidance and gated adapters at all scales for the first seed and at CFG's best for the others; what
+ * else is trained at CFG's best for the first. At ω = 1 all are the model without guidance, which is drawn once.
  */
 export function drawingsOf(settings: Settings, best: number | undefined): Drawing[] {
   const { scales, steps, seeds, quick } = settings;
   const first = seeds[0]!;
   const half = { method: names.half, steps: Math.max(2, Math.round(steps / 2)) };
   const inSteps = (...methods: string[]) => methods.map((method) => ({ method, steps }));
-  const always = [...inSteps(names.cfg, names.gated, ...(quick ? [] : [names.offset])), half];
+  const always = [...inSteps(names.cfg, names.gated), half];
   const plain = inSteps(names.plain).map((each) => ({ ...each, scale: 1 }));
   const atScale = (scale: number, methods: readonly { method: string; steps: number }[]) =>
     methods.map((each) => ({ ...each, scale }));
@@ -35,7 +35,7 @@ export function drawingsOf(settings: Settings, best: number | undefined): Drawin
     ...atScale(best!, always),
     ...(quick || seed !== first
       ? []
-      : atScale(best!, inSteps(names.attention, names.gatedForward, names.full))),
+      : atScale(best!, inSteps(names.attention, names.offset, names.gatedForward, names.full))),
   ];
   const all = [
     ...[...plain, ...curves].map((each) => ({ ...each, seed: first })),
