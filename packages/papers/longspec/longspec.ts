@@ -32,13 +32,9 @@ export async function openLongSpec(options: LongSpecOptions): Promise<Drafter> {
   const shapes = shape ? [shape] : defaultShapes;
   checkDraftFits(draft.config, target.config);
   const given = { ...options, guesses: Math.max(...shapes.flat()) };
-  const { embedTokens } = target.model;
-  const shared = [embedTokens.weight, target.lmHead?.weight ?? embedTokens.weight];
-  const weights = new Map([
-    ...options.draftWeights,
-    ...shared.map((weight) => [weight, options.targetWeights.get(weight)!] as const),
-  ]);
-  const graphs = await compileByCount(weights, (queries) => compileDraft(given, queries));
+  // as the target's: the draft has its embedding and its output layer
+  const { targetWeights } = options;
+  const graphs = await compileByCount(targetWeights, (queries) => compileDraft(given, queries));
   return {
     name,
     async start(text) {

@@ -67,6 +67,8 @@ class GraphBuilder implements Lowering {
   readonly #parameters = new Map<string, Parameter>();
   readonly #initializers = new Map<string, NdArray>();
   readonly #files = new Map<string, FileArray>();
+  /** Weights as their files have them, by the names of the widened ones. */
+  readonly #halves = new Map<string, string>();
   /** By content where they are small, else by identity. */
   readonly #constants = new Map<string | NdArray, string>();
   readonly #dims = new Map<Dim, string>();
@@ -235,7 +237,9 @@ class GraphBuilder implements Lowering {
     this.#files.set(name, value);
     if (value.stored === value.dtype) return;
     this.#current = 'weights';
-    this.#names.set(leaf, this.emit('Cast', [name], { to: { int: onnxType(value.dtype) } }));
+    const widened = this.emit('Cast', [name], { to: { int: onnxType(value.dtype) } });
+    this.#halves.set(widened, name);
+    this.#names.set(leaf, widened);
   }
 
   #push(
@@ -265,6 +269,12 @@ class GraphBuilder implements Lowering {
     const key = `${domain}:${type}(${inputs.join(',')})${attributesKey(attributes)}`;
     const known = this.#known.get(key);
     if (known) return known[0]!;
+    const table = type === 'Gather' ? this.#halves.get(inputs[0]!) : undefined;
+    if (table !== undefined) {
+      // rows are widened as they are read: a wide copy of the whole table would be in memory beside it
+      const rows = this.emit(type, [table, ...inputs.slice(1)], attributes, domain);
+      return this.emit('Cast', [rows], { to: { int: onnxType('float32') } });
+    }
     const names = this.emitMany(type, inputs, 1, attributes, domain);
     this.#known.set(key, names);
     return names[0]!;

@@ -15,7 +15,7 @@ export interface ByCount<Graph> {
   dispose(): Promise<void>;
 }
 
-/** Compiles a function of cached attention that has these weights. */
+/** Compiles a function of cached attention, once if these weights are large. */
 export async function compileByCount<Graph extends { dispose(): Promise<void> }>(
   weights: WeightValues,
   compile: (queries: QueryCount) => Promise<Graph>,
