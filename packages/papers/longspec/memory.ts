@@ -1,6 +1,7 @@
 /** How much memory a continued text takes, beside what weights and cache are. Node only. */
 
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseConfig } from '@working-papers/models/decoder/config';
 import { Decoder } from '@working-papers/models/decoder/decoder';
@@ -21,12 +22,22 @@ export interface MemoryUse {
   readonly cache: number;
 }
 
+/**
+ * Most that this process has had in memory. On Linux the system's account of the process begins with what the one that
+ * started it had; the program's own is in /proc.
+ */
+function peakMemory(): number {
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
+  const own = /^VmHWM:\s+(\d+) kB/m.exec(status)?.[1];
+  return 1024 * (own === undefined ? process.resourceUsage().maxRSS : Number(own));
+}
+
 /** Of this process so far, with a text of so many tokens. */
 export function memoryUse({ config, weights }: LoadedDecoder<WeightValues>, tokens: number): MemoryUse {
   const { numLayers, numKvHeads, headDim } = config;
   const sizes = [...weights.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
   return {
-    peak: 1024 * process.resourceUsage().maxRSS,
+    peak: peakMemory(),
     weights: 4 * sizes.reduce((a, b) => a + b, 0),
     cache: 4 * tokens * 2 * numLayers * numKvHeads * headDim,
   };

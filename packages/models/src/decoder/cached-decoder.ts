@@ -57,7 +57,7 @@ export interface DecodeResult extends Disposable {
 
 /** Of `prefill`. */
 export interface PrefillOptions {
-  /** Tokens of a block; default 256, down to 64 where the text before it is long. */
+  /** Tokens of a block; default 256, down to 32 where the text before it is long. */
   readonly block?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number) => void;
@@ -110,7 +110,7 @@ type CacheTensors = readonly { readonly keys: Tensor; readonly values: Tensor }[
  * Tokens of a block of the prompt: the larger, the fewer passes over the weights, but all their scores are in memory
  * at once.
  */
-const [fewestInBlock, mostInBlock, scoreBytes] = [64, 256, 2 ** 25];
+const [fewestInBlock, mostInBlock, scoreBytes] = [32, 256, 2 ** 25];
 
 /** The decoder as a graph: T tokens after a cache → logits of those asked for, and the tokens' keys and values. */
 function trace(
