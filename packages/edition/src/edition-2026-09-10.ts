@@ -116,7 +116,8 @@ const papers: readonly PaperFacts[] = [
       inference: 'points of guided sampling, which drift away from them',
     },
     tags: ['image generation', 'distillation'],
-    state: 'not yet',
+    input: '--class horse',
+    state: 'works',
   },
   {
     id: 'cascade-rcnn',

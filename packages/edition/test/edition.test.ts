@@ -19,7 +19,7 @@ test('these papers work', () => {
   const working = papers.filter((paper) => paper.state === 'works');
   assert.deepEqual(
     working.map((paper) => paper.id),
-    ['longspec', '3dmotformer', 'jei-dnn'],
+    ['longspec', '3dmotformer', 'agd', 'jei-dnn'],
   );
 });
 

@@ -28,11 +28,11 @@ export const trainCommand = defineCommand({
     },
     adapter: {
       type: 'string',
-      choices: ['offset', 'attention', 'position', 'gated'],
-      default: 'offset',
+      choices: ['gated', 'attention', 'offset', 'position'],
+      default: 'gated',
       description: 'what stands beside each attention module',
     },
-    hidden: { type: 'integer', min: 2, default: 16, description: 'h, the width inside an adapter' },
+    hidden: { type: 'integer', min: 2, default: 32, description: 'h, the width inside an adapter' },
     timestep: { type: 'boolean', default: true, description: 'tell adapters the time' },
     class: { type: 'boolean', default: true, description: 'tell adapters the class' },
     scaleFactor: {
@@ -43,6 +43,7 @@ export const trainCommand = defineCommand({
     },
     linear: {
       type: 'boolean',
+      default: true,
       description: 'multiply what adapters add by ω − 1, which they need not learn then',
     },
     points: {
@@ -58,10 +59,10 @@ export const trainCommand = defineCommand({
     loss: {
       type: 'string',
       choices: ['mse', 'l1', 'noise', 'angle', 'picture'],
-      default: 'mse',
+      default: 'picture',
       description: 'what is minimised; see the README',
     },
-    steps: { type: 'integer', min: 1, default: 5000, description: 'updates' },
+    steps: { type: 'integer', min: 1, default: 7200, description: 'updates' },
     batchSize: { type: 'integer', min: 1, default: 16, description: 'points of one update' },
     rate: { type: 'number', min: 0, default: 4e-3, description: 'highest learning rate' },
     seed: { type: 'integer', min: 0, default: 1, description: 'same seed, same adapters' },
@@ -81,7 +82,8 @@ export const trainCommand = defineCommand({
   },
   examples: [
     'wp train agd',
-    'wp train agd --base my-teacher.safetensors --adapter attention',
+    'wp train agd --base my-teacher.safetensors --steps 20000',
+    'wp train agd --adapter offset --hidden 16 --no-linear --loss mse',
     'wp train agd --points forward --out runs/agd-forward',
   ],
   async execute({ options, output, signal }) {
@@ -104,7 +106,7 @@ export const trainCommand = defineCommand({
       useTimestep: options.timestep,
       useClass: options.class,
       scaleFactor: options.scaleFactor,
-      ...(options.linear && { linear: true }),
+      linear: options.linear,
     };
     const teacher = await wp.readTeacher(options.base);
     const { network } = teacher.model;
