@@ -23,9 +23,7 @@ export const withReport = (measured: Measured): Results =>
   });
 
 /** In the order of tables. */
-const guidedMethods = [
-  names.cfg,
-  names.half,
+const trainedMethods = [
   names.gated,
   names.attention,
   names.offset,
@@ -33,6 +31,7 @@ const guidedMethods = [
   names.offsetForward,
   names.full,
 ];
+const guidedMethods = [names.cfg, names.half, ...trainedMethods];
 
 const three = (value: number) => value.toFixed(3);
 const two = (value: number) => value.toFixed(2);
@@ -229,15 +228,7 @@ function figuresOf(measured: Measured): Figure[] {
     'Agreement',
     ({ agreement }) => agreement,
   );
-  const main = [
-    names.gated,
-    names.attention,
-    names.offset,
-    names.gatedForward,
-    names.offsetForward,
-    names.full,
-  ];
-  const byScale = main
+  const byScale = trainedMethods
     .map((name) => {
       const own = trainings.filter((training) => training.name === name);
       const points = (own[0]?.byScale ?? []).flatMap(({ from, to }, i) => {
