@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { weightBytes } from '@working-papers/models/decoder/by-count';
 import { parseConfig } from '@working-papers/models/decoder/config';
 import { Decoder } from '@working-papers/models/decoder/decoder';
 import { writeDecoder } from '@working-papers/models/decoder/folder';
@@ -35,10 +36,9 @@ function peakMemory(): number {
 /** Of this process so far, with a text of so many tokens. */
 export function memoryUse({ config, weights }: LoadedDecoder<WeightValues>, tokens: number): MemoryUse {
   const { numLayers, numKvHeads, headDim } = config;
-  const sizes = [...weights.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
   return {
     peak: peakMemory(),
-    weights: 4 * sizes.reduce((a, b) => a + b, 0),
+    weights: weightBytes(weights),
     cache: 4 * tokens * 2 * numLayers * numKvHeads * headDim,
   };
 }

@@ -58,11 +58,7 @@ test('weights that lie in a file give what the same weights in memory give', asy
     await writeFile(path, Buffer.concat([Buffer.alloc(20), Buffer.from(buffer as ArrayBuffer)]));
     const file: FileArray = { dtype: 'float32', shape: [4, 3], stored, path, offset: 20 };
     assert.deepEqual(await run(file), expected, stored);
-    await assert.rejects(
-      run({ ...file, offset: 24 }),
-      /DeviceError|out of bounds|larger|size/,
-      'past the end',
-    );
+    await assert.rejects(run({ ...file, offset: 24 }), /out of bounds/, 'past the end');
     await assert.rejects(run({ ...file, path: join(folder, 'nothing') }), /nothing/);
   }
 });

@@ -1,6 +1,7 @@
 /** Graphs that are compiled once for few rows and once for many, unless that costs too much memory. */
 
-import type { NdArray, QueryCount, WeightValues } from '@working-papers/tensor';
+import type { QueryCount, WeightValues } from '@working-papers/tensor';
+import { sizeOf } from '@working-papers/tensor/array';
 
 /** Rows (queries × heads of a group) up to which `few` is the faster graph. */
 const fewRows = 16;
@@ -15,15 +16,18 @@ export interface ByCount<Graph> {
   dispose(): Promise<void>;
 }
 
+/** Bytes of weights, computed with in float32. */
+export function weightBytes(weights: WeightValues): number {
+  return [...weights.values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+}
+
 /** Compiles a function of cached attention, once if these weights are large. */
 export async function compileByCount<Graph extends { dispose(): Promise<void> }>(
   weights: WeightValues,
   compile: (queries: QueryCount) => Promise<Graph>,
   twiceUpTo = mostTwice,
 ): Promise<ByCount<Graph>> {
-  const size = ({ shape }: Pick<NdArray, 'shape'>) => 4 * shape.reduce((a, b) => a * b, 1);
-  const bytes = [...weights.values()].reduce((sum, array) => sum + size(array), 0);
-  const isSmall = bytes <= twiceUpTo;
+  const isSmall = weightBytes(weights) <= twiceUpTo;
   const few = await compile(isSmall ? 'few' : 'any');
   const many = isSmall ? await compile('many') : few;
   return {
