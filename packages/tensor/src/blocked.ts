@@ -74,7 +74,20 @@ const comparisons: ReadonlySet<string> = new Set([
 /** Nodes that treat all elements alike, so that the order of elements does not matter. */
 const elementwise: ReadonlySet<string> = new Set([
   ...comparisons,
-  ...['Abs', 'Cast', 'Clip', 'Erf', 'Exp', 'Gelu', 'LeakyRelu', 'Log', 'Neg', 'Reciprocal', 'Relu'],
+  ...[
+    'Abs',
+    'Cast',
+    'Clip',
+    'Erf',
+    'Exp',
+    'Gelu',
+    'HardSigmoid',
+    'LeakyRelu',
+    'Log',
+    'Neg',
+    'Reciprocal',
+    'Relu',
+  ],
   ...[
     'Sigmoid',
     'Sign',
@@ -114,7 +127,7 @@ class BlockedLayout {
       this.#inferType(node);
       if (!this.#replace(node)) this.#keep(node);
     }
-    return this.#out;
+    return withSums(this.#out);
   }
 
   #keep(node: OnnxNode): void {
@@ -124,6 +137,7 @@ class BlockedLayout {
 
   /** Whether the node has been emitted in the blocked layout. */
   #replace(node: OnnxNode): boolean {
+    if (node.domain === domain && node.type === 'ReorderInput') return this.#reordered(node);
     if (node.domain !== '') return false;
     if (node.type === 'Conv') return this.#conv(node);
     if (node.type === 'BatchNormalization') return this.#batchNorm(node);
@@ -132,10 +146,22 @@ class BlockedLayout {
     return false;
   }
 
+  /** A lowering asked for the blocked layout: mostly the value is there already. */
+  #reordered(node: OnnxNode): boolean {
+    const blocked = this.#asBlocked(node.inputs[0]!);
+    if (blocked === undefined) return false;
+    this.#write('Identity', [blocked], node.outputs[0]!);
+    return true;
+  }
+
   #emit(type: string, inputs: readonly string[], attributes: OnnxAttributes = {}, of = ''): string {
     const output = `b${this.#count++}`;
-    this.#out.push({ type, domain: of, name: `blocked.${output}`, inputs, outputs: [output], attributes });
+    this.#write(type, inputs, output, attributes, of);
     return output;
+  }
+
+  #write(type: string, inputs: readonly string[], output: string, attributes: OnnxAttributes = {}, of = '') {
+    this.#out.push({ type, domain: of, name: `blocked.${output}`, inputs, outputs: [output], attributes });
   }
 
   #ints(values: readonly number[]): string {
@@ -164,16 +190,7 @@ class BlockedLayout {
       this.#keep(node);
       return;
     }
-    const attributes = { channels: { int: shape[1]! } };
-    const inputs = [this.#blocked.get(name)!];
-    this.#out.push({
-      type: 'ReorderOutput',
-      domain,
-      name: `blocked.${name}`,
-      inputs,
-      outputs: [name],
-      attributes,
-    });
+    this.#write('ReorderOutput', [this.#blocked.get(name)!], name, { channels: { int: shape[1]! } }, domain);
   }
 
   /** The value in the blocked layout, or `undefined` where it has none. */
@@ -244,7 +261,8 @@ class BlockedLayout {
     const [x, scale, bias, mean, variance] = node.inputs as [string, string, string, string, string];
     const blocked = this.#blocked.get(x);
     const { epsilon, training_mode: training } = node.attributes;
-    if (blocked === undefined || training || !(epsilon && 'float' in epsilon)) return false;
+    if (blocked === undefined || !(epsilon && 'float' in epsilon)) return false;
+    if (training) return this.#batchNormTraining(node, blocked, epsilon.float);
     for (const input of [scale, bias, mean, variance]) this.#plain(input);
     const channels = this.#types.get(x)!.shape[1]!;
     let slope = scale;
@@ -259,6 +277,33 @@ class BlockedLayout {
     return this.#made(node, this.#affine(blocked, channels, slope, shift));
   }
 
+  /** By the statistics of the batch: the mean, then the variance of what is left, then one multiple of that. */
+  #batchNormTraining(node: OnnxNode, x: string, epsilon: number): boolean {
+    const [name, scale, bias] = node.inputs as [string, string, string];
+    const [, mean, variance] = node.outputs as [string, string, string];
+    for (const input of [scale, bias]) this.#plain(input);
+    const { shape } = this.#types.get(name)!;
+    const channels = shape[1]!;
+    this.#write('Reshape', [this.#overChannels('ReduceMean', x, shape), this.#ints([channels])], mean);
+    const one = this.#options.constant(ndarray(new Float32Array(channels).fill(1), [channels]));
+    const centred = this.#affine(x, channels, one, this.#emit('Neg', [mean]));
+    const squares = this.#overChannels('ReduceMean', this.#emit('Mul', [centred, centred]), shape);
+    this.#write('Reshape', [squares, this.#ints([channels])], variance);
+    const offset = this.#options.constant(ndarray([epsilon], [], 'float32'));
+    const deviation = this.#emit('Sqrt', [this.#emit('Add', [variance, offset])]);
+    return this.#made(node, this.#affine(centred, channels, this.#emit('Div', [scale, deviation]), bias));
+  }
+
+  /** A reduction over batch and positions: [C / b, b]. */
+  #overChannels(type: string, blocked: string, [n, channels, height, width]: readonly number[]): string {
+    const { block } = this.#options;
+    const parts = this.#reshape(blocked, [n!, channels! / block, height! * width!, block]);
+    const drop = { keepdims: { int: 0 } };
+    // two short reductions: ONNX Runtime has fast kernels for one run of axes, none for two
+    const rows = this.#emit(type, [parts, this.#ints([2])], drop);
+    return this.#emit(type === 'ReduceMean' ? type : 'ReduceSum', [rows, this.#ints([0])], drop);
+  }
+
   #isFilledWith(name: string, value: number): boolean {
     const data = this.#options.initializers.get(name)?.data;
     return data?.every((each: number | bigint) => Number(each) === value) ?? false;
@@ -271,17 +316,10 @@ class BlockedLayout {
     const { keepdims } = node.attributes;
     const list = this.#options.initializers.get(axes)?.data;
     if (blocked === undefined || !list || [...list].map(Number).sort().join() !== '0,2,3') return false;
-    const [n, channels, height, width] = this.#types.get(x)!.shape as [number, number, number, number];
-    const { block } = this.#options;
-    const parts = this.#reshape(blocked, [n, channels / block, height * width, block]);
-    const drop = { keepdims: { int: 0 } };
-    // two short reductions: ONNX Runtime has fast kernels for one run of axes, none for two
-    const rows = this.#emit(node.type, [parts, this.#ints([2])], drop);
-    const over = node.type === 'ReduceMean' ? 'ReduceMean' : 'ReduceSum';
-    const total = this.#emit(over, [rows, this.#ints([0])], drop);
+    const { shape } = this.#types.get(x)!;
+    const total = this.#overChannels(node.type, blocked, shape);
     const keep = keepdims && 'int' in keepdims ? keepdims.int === 1 : true;
-    const shape = this.#ints(keep ? [1, channels, 1, 1] : [channels]);
-    this.#out.push({ ...node, type: 'Reshape', inputs: [total, shape], attributes: {} });
+    this.#write('Reshape', [total, this.#ints(keep ? [1, shape[1]!, 1, 1] : [shape[1]!])], node.outputs[0]!);
     return true;
   }
 
@@ -366,6 +404,32 @@ class BlockedLayout {
       this.#types.set(output, { dtype, shape: shape.map((dim, axis) => (gone.has(axis) ? 1 : dim)) });
     }
   }
+}
+
+/** A blocked convolution adds a further input by itself: an Add of its result needs no pass of its own. */
+function withSums(nodes: readonly OnnxNode[]): OnnxNode[] {
+  const uses = new Map<string, number>();
+  for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const convolutions = new Map<string, OnnxNode>();
+  const sums = new Map<OnnxNode, OnnxNode>();
+  for (const node of nodes) {
+    if (node.type === 'Conv' && node.domain === domain) convolutions.set(node.outputs[0]!, node);
+    if (node.type !== 'Add' || !node.name.startsWith('blocked.')) continue;
+    const [name, other] = [node.inputs, node.inputs.toReversed()].find(
+      ([each]) => convolutions.has(each!) && uses.get(each!) === 1,
+    ) ?? ['', ''];
+    const convolution = convolutions.get(name!);
+    if (!convolution) continue;
+    convolutions.delete(name!);
+    const [x, weight, bias = ''] = convolution.inputs;
+    // where the sum stood, since its other term may be made later than the convolution
+    const made = { ...convolution, inputs: [x!, weight!, bias, other!], outputs: node.outputs };
+    sums.set(node, made);
+    sums.set(convolution, made);
+  }
+  return nodes.flatMap((node) =>
+    node.type === 'Add' ? (sums.get(node) ?? node) : sums.has(node) ? [] : node,
+  );
 }
 
 function dtypeOf(node: OnnxNode, inputs: readonly KnownType[]): DType | undefined {

@@ -59,6 +59,7 @@ export function lower(outputs: readonly Tensor[], options: LowerOptions = {}): M
 
 class GraphBuilder implements Lowering {
   readonly provider: Provider;
+  readonly channelBlock: number | undefined;
   readonly #options: LowerOptions;
   readonly #nodes: OnnxNode[] = [];
   readonly #names = new Map<Tensor, string>();
@@ -81,6 +82,7 @@ class GraphBuilder implements Lowering {
 
   constructor(options: LowerOptions) {
     this.provider = options.provider ?? 'cpu';
+    this.channelBlock = options.channelBlock;
     this.#options = options;
   }
 
@@ -278,6 +280,10 @@ class GraphBuilder implements Lowering {
     const names = this.emitMany(type, inputs, 1, attributes, domain);
     this.#known.set(key, names);
     return names[0]!;
+  }
+
+  nameOf(tensor: Tensor): string {
+    return this.#names.get(tensor)!;
   }
 
   serial(): number {

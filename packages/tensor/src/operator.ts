@@ -15,6 +15,8 @@ export type Provider = 'cpu' | 'wasm' | 'webgpu' | 'cuda';
 export interface Lowering {
   /** The execution provider that the graph is made for. */
   readonly provider: Provider;
+  /** Channels of a block, where convolutions run in ONNX Runtime's blocked layout. */
+  readonly channelBlock: number | undefined;
   /** Appends an ONNX node with one output and returns the output's name. */
   emit(type: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string;
   /** Appends an ONNX node with several outputs; the count decides how many are asked for. */
@@ -25,6 +27,8 @@ export interface Lowering {
     attributes?: OnnxAttributes,
     domain?: string,
   ): string[];
+  /** What the graph calls a value that an input of the lowered node was made of. */
+  nameOf(tensor: Tensor): string;
   /** A number that no other call on this graph returns. */
   serial(): number;
   /** An initializer, shared between equal small arrays. */

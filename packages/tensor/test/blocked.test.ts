@@ -20,7 +20,7 @@ const device = await openDevice({ provider: 'cpu', threads: 2 });
 after(() => device.close());
 
 const shapes = {
-  x: [4, 3, 8, 8],
+  x: [4, 3, 24, 26],
   stem: [16, 3, 3, 3],
   first: [16, 16, 3, 3],
   down: [32, 16, 3, 3],

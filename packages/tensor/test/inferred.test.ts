@@ -58,6 +58,7 @@ const unaries = [
     t.erf,
     t.abs,
     t.sign,
+    t.step,
   ],
   ...[t.floor, t.ceil, t.round, t.stopGradient, t.relu, t.softplus, t.silu],
   ...[(x: t.Tensor) => t.leakyRelu(x), (x: t.Tensor) => t.gelu(x), (x: t.Tensor) => t.gelu(x, 'tanh')],

@@ -5,6 +5,7 @@ import { apply, defineOperator, type Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { where } from './comparison.ts';
 import { defineMethods } from './methods.ts';
+import { step } from './unary.ts';
 
 interface ActivationRule<A> {
   readonly doc: string;
@@ -27,7 +28,7 @@ const reluNode = activation<Record<string, never>>('relu', {
   doc: 'max(x, 0) (ONNX Relu); the gradient at 0 is 0.',
   lower: (onnx, x) => onnx.emit('Relu', [x]),
   // a product with 0 and 1: the Where kernel takes three times as long
-  grad: (g, _, y) => g.mul(y.greater(0).cast(g.dtype)),
+  grad: (g, _, y) => g.mul(step(y)),
 });
 
 const leakyReluNode = activation<{ slope: number }>('leakyRelu', {

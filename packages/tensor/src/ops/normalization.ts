@@ -3,7 +3,7 @@
 import { productOf, type Shape, sameShape } from '../dims.ts';
 import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { ones, zeros } from './constant.ts';
+import { ones, uniformValue, zeros } from './constant.ts';
 import { defineMethods } from './methods.ts';
 
 interface EpsilonAttributes {
@@ -30,10 +30,11 @@ const layerNormOperator = defineOperator<EpsilonAttributes>({
   lower: (onnx, inputs, { attributes: { epsilon } }) =>
     onnx.emitMany('LayerNormalization', inputs, 3, { axis: { int: -1 }, epsilon: { float: epsilon } }),
   grad: ([g, gMean, gInverse], { inputs, outputs }) => {
-    const [x, scale] = inputs as [Tensor, Tensor];
-    const [, mean, inverse] = outputs as readonly [Tensor, Tensor, Tensor];
+    const [x, scale, bias] = inputs as [Tensor, Tensor, Tensor];
+    const [y, mean, inverse] = outputs as readonly [Tensor, Tensor, Tensor];
     const size = x.size(-1);
-    const normal = x.sub(mean).mul(inverse);
+    const plain = uniformValue(scale) === 1 && uniformValue(bias) === 0;
+    const normal = plain ? y : x.sub(mean).mul(inverse);
     const leading = Array.from({ length: x.rank - 1 }, (_, i) => i);
     let gx: Tensor | undefined;
     let gScale: Tensor | undefined;

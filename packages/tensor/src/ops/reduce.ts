@@ -1,5 +1,6 @@
 /** Reductions over axes. */
 
+import { ndarray } from '../array.ts';
 import { type Dim, mulDims, type Shape } from '../dims.ts';
 import { apply, defineOperator, type Lowering } from '../operator.ts';
 import { normalizeAxis, type Tensor } from '../tensor.ts';
@@ -47,6 +48,8 @@ function reduction(
   rule: {
     doc: string;
     lower: (onnx: Lowering, x: string, axes: string, keepDims: number) => string;
+    /** In place of `lower` where a better way is known for such inputs. */
+    special?: (onnx: Lowering, x: string, input: Tensor, attributes: ReduceAttributes) => string | undefined;
     grad: (g: Tensor, x: Tensor, y: Tensor, axes: readonly number[]) => Tensor;
   },
 ) {
@@ -54,7 +57,8 @@ function reduction(
     name,
     doc: rule.doc,
     infer: ([x], { axes, keepDims }) => ({ shape: reducedShape(x!.shape, axes, keepDims), dtype: x!.dtype }),
-    lower: (onnx, [x], { attributes }) =>
+    lower: (onnx, [x], { inputs, attributes }) =>
+      rule.special?.(onnx, x!, inputs[0]!, attributes) ??
       rule.lower(onnx, x!, onnx.ints(attributes.axes), attributes.keepDims ? 1 : 0),
     grad: ([g], { inputs, outputs, attributes }) => {
       const x = inputs[0]!;
@@ -82,8 +86,32 @@ function toExtremes(g: Tensor, x: Tensor, y: Tensor, axes: readonly number[]): T
 export const sum = reduction('sum', {
   doc: 'Sum over axes (ONNX ReduceSum).',
   lower: (onnx, x, axes, keepDims) => onnx.emit('ReduceSum', [x, axes], { keepdims: { int: keepDims } }),
+  special: lowerColumnSums,
   grad: (g, x) => g.expand(x.shape),
 });
+
+/**
+ * Σ over all axes but the last, as a bias has it for a gradient: a product with ones. It reads the array at two to four
+ * times the speed of ONNX Runtime's ReduceSum on the CPU.
+ */
+function lowerColumnSums(
+  onnx: Lowering,
+  x: string,
+  { shape, rank, dtype }: Tensor,
+  { axes, keepDims }: ReduceAttributes,
+): string | undefined {
+  const fixed = shape.every((dim) => typeof dim === 'number');
+  if (!fixed || dtype !== 'float32' || (onnx.provider !== 'cpu' && onnx.provider !== 'wasm'))
+    return undefined;
+  if (axes.length !== rank - 1 || axes.includes(rank - 1)) return undefined;
+  const columns = shape[rank - 1] as number;
+  const rows = (shape as readonly number[]).slice(0, -1).reduce((a, b) => a * b, 1);
+  if (rows < 64 || rows * columns < 2 ** 16) return undefined;
+  const ones = onnx.table(`ones ${rows}`, () => ndarray(new Float32Array(rows).fill(1), [1, rows]));
+  const matrix = onnx.emit('Reshape', [x, onnx.ints([rows, columns])]);
+  const sums = onnx.emit('MatMul', [ones, matrix]);
+  return onnx.emit('Reshape', [sums, onnx.shape(reducedShape(shape, axes, keepDims))]);
+}
 
 /** Arithmetic mean over axes, over all by default. */
 export const mean = reduction('mean', {

@@ -13,6 +13,7 @@ import { normalizeAxis, type Tensor, TensorError } from '../tensor.ts';
 import { unbroadcast } from './broadcast.ts';
 import { zeros } from './constant.ts';
 import { defineMethods } from './methods.ts';
+import { lowerRowOrder } from './row-order.ts';
 
 const reshapeOperator = defineOperator<{ shape: Shape }>({
   name: 'reshape',
@@ -82,8 +83,9 @@ const transposeOperator = defineOperator<{ permutation: readonly number[] }>({
   name: 'transpose',
   doc: 'Axes in another order (ONNX Transpose).',
   infer: ([x], { permutation }) => ({ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }),
-  lower: (onnx, [x], { attributes }) =>
-    onnx.emit('Transpose', [x!], { perm: { ints: attributes.permutation } }),
+  lower: (onnx, [x], { inputs, attributes: { permutation } }) =>
+    lowerRowOrder(onnx, x!, inputs[0]!, permutation) ??
+    onnx.emit('Transpose', [x!], { perm: { ints: permutation } }),
   grad: ([g], { attributes: { permutation } }) => [
     transpose(
       g!,
@@ -179,7 +181,8 @@ const splitOperator = defineOperator<{ axis: number; sizes: Shape }>({
   doc: 'Cut along an axis into parts of given sizes (ONNX Split).',
   infer: ([x], { axis, sizes }) =>
     sizes.map((size) => ({ shape: x!.shape.map((dim, i) => (i === axis ? size : dim)), dtype: x!.dtype })),
-  lower: (onnx, [x], { attributes: { axis, sizes } }) =>
+  lower: (onnx, [x], { inputs, attributes: { axis, sizes } }) =>
+    lowerTransposedParts(onnx, inputs[0]!, axis, sizes) ??
     onnx.emitMany('Split', [x!, onnx.shape(sizes)], sizes.length, { axis: { int: axis } }),
   grad: (gradients, { outputs, attributes }) => [
     concat(
@@ -188,6 +191,27 @@ const splitOperator = defineOperator<{ axis: number; sizes: Shape }>({
     ),
   ],
 });
+
+/** Parts of a transposed array, each read from where it lies in the original: the whole is never written. */
+function lowerTransposedParts(
+  onnx: Lowering,
+  x: Tensor,
+  axis: number,
+  sizes: Shape,
+): readonly string[] | undefined {
+  const permutation = transposition(x);
+  if (!permutation || sizes.some((size) => typeof size !== 'number')) return undefined;
+  const source = x.node!.inputs[0]!;
+  let start = 0;
+  const parts: string[] = [];
+  for (const size of sizes as readonly number[]) {
+    const part = lowerRowOrder(onnx, onnx.nameOf(source), source, permutation, { axis, start, size });
+    if (part === undefined) return undefined;
+    parts.push(part);
+    start += size;
+  }
+  return parts;
+}
 
 /** Parts of the given sizes along an axis; a number means that many equal parts. */
 export function split(x: Tensor, parts: number | Shape, axis: number): Tensor[] {

@@ -130,6 +130,17 @@ export const erf = unary('erf', {
 export const abs = unary('abs', { doc: '|x| (ONNX Abs).', lower: 'Abs', grad: (g, x) => g.mul(x.sign()) });
 /** −1, 0 or 1. */
 export const sign = unary('sign', { doc: '−1, 0 or 1 (ONNX Sign).', lower: 'Sign', grad: null });
+/** 1 where x > 0, 0 elsewhere. */
+export const step = unary('step', {
+  doc: '1 where x > 0, 0 elsewhere (ONNX HardSigmoid so steep that no float lies on its slope; Greater).',
+  lower(onnx, x, dtype) {
+    if (dtype === 'float32' && (onnx.provider === 'cpu' || onnx.provider === 'wasm'))
+      return onnx.emit('HardSigmoid', [x], { alpha: { float: 3e38 }, beta: { float: 0 } });
+    const positive = onnx.emit('Greater', [x, onnx.scalar(0, dtype)]);
+    return onnx.emit('Cast', [positive], { to: { int: onnxType(dtype) } });
+  },
+  grad: null,
+});
 /** Rounded down. */
 export const floor = unary('floor', { doc: 'Rounded down (ONNX Floor).', lower: 'Floor', grad: null });
 /** Rounded up. */
@@ -171,6 +182,7 @@ declare module '../tensor.ts' {
     erf(): Tensor;
     abs(): Tensor;
     sign(): Tensor;
+    step(): Tensor;
     floor(): Tensor;
     ceil(): Tensor;
     round(): Tensor;
@@ -194,6 +206,7 @@ defineMethods({
   erf,
   abs,
   sign,
+  step,
   floor,
   ceil,
   round,

@@ -272,6 +272,13 @@ export const forwardCases: Cases = {
   neg: [{ name: 'int64', f: (x) => x!.neg(), inputs: [integers([4], -9, 9)] }],
   abs: [{ name: 'int32, and zero', f: (x) => x!.abs(), inputs: [integers([9], -2, 3, 'int32')] }],
   sign: [{ name: 'both sides and zero', f: (x) => x!.sign(), inputs: [steps] }],
+  step: [
+    {
+      name: 'both sides, zero, and the smallest',
+      f: (x) => x!.step(),
+      inputs: [values([-1e-37, -3, -0, 0, 1.2e-38, 0.5, 3e38])],
+    },
+  ],
   floor: [{ name: 'both sides', f: (x) => x!.floor(), inputs: [steps] }],
   ceil: [{ name: 'both sides', f: (x) => x!.ceil(), inputs: [steps] }],
   round: [{ name: 'halves to even', f: (x) => x!.round(), inputs: [steps] }],

@@ -1,5 +1,5 @@
 import type { Tensor } from '../../src/tensor.ts';
-import { type Case, type Cases, distinct, type Input, integers, values } from './case.ts';
+import { type Case, type Cases, distinct, type Input, integers, normal, values } from './case.ts';
 
 type Options = { readonly keepDims?: boolean };
 type Reduce = (x: Tensor, axes?: number | readonly number[], options?: Options) => Tensor;
@@ -56,6 +56,12 @@ const tied = values([2, 1, 2, 2, 0, 2], [2, 3]);
 
 export const forwardCases: Cases = {
   sum: [
+    { name: 'columns of many rows', f: (x) => x!.sum([0, 1]), inputs: [normal([8, 9, 1024])] },
+    {
+      name: 'columns of many rows, kept',
+      f: (x) => x!.sum(0, { keepDims: true }),
+      inputs: [normal([64, 1024])],
+    },
     { name: 'int64', f: (x) => x!.sum(0), inputs: [integers([3, 2], -9, 9)] },
     { name: 'int32, all', f: (x) => x!.sum(), inputs: [integers([3, 2], -9, 9, 'int32')] },
   ],

@@ -145,7 +145,27 @@ export const gradientCases: Cases = {
 
 export const forwardCases: Cases = {
   reshape: [{ name: 'int64', f: (x) => x!.reshape([6]), inputs: [integers([2, 3], 0, 9)] }],
-  transpose: [{ name: 'int32', f: (x) => x!.transpose(), inputs: [integers([2, 3], 0, 9, 'int32')] }],
+  transpose: [
+    { name: 'int32', f: (x) => x!.transpose(), inputs: [integers([2, 3], 0, 9, 'int32')] },
+    { name: 'large, rows move', f: (x) => x!.transpose([2, 0, 1, 3]), inputs: [normal([31, 33, 17, 16])] },
+    {
+      name: 'large, rows of two axes move',
+      f: (x) => x!.transpose([1, 0, 2, 3]),
+      inputs: [normal([127, 65, 3, 11])],
+    },
+  ],
+  split: [
+    {
+      name: 'of a large transposed array',
+      f: (x) => split(x!.transpose([2, 0, 3, 1, 4]), [1, 2], 0),
+      inputs: [normal([9, 40, 3, 16, 17])],
+    },
+    {
+      name: 'of a large transposed array, an axis that stays',
+      f: (x) => split(x!.transpose([1, 0, 2]), 2, 2),
+      inputs: [normal([90, 91, 34])],
+    },
+  ],
   concat: [
     { name: 'int64', f: (a, b) => concat([a!, b!], 0), inputs: [integers([2], 0, 9), integers([3], 0, 9)] },
   ],

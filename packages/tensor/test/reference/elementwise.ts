@@ -57,6 +57,7 @@ unary('sigmoid', (x) => 1 / (1 + Math.exp(-x)));
 unary('erf', erf);
 unary('abs', Math.abs);
 unary('sign', Math.sign);
+unary('step', (x) => (x > 0 ? 1 : 0));
 unary('floor', Math.floor);
 unary('ceil', Math.ceil);
 unary('round', roundHalfEven);
