@@ -1,11 +1,11 @@
 /** The parts of a transformer around its attention, with timm's weight names. */
 
-import type { Tensor } from '@working-papers/tensor';
+import { byRows, type Tensor } from '@working-papers/tensor';
 import { Attention, type AttentionOptions, type MaskOptions } from './attention.ts';
 import { Dropout, DropPath } from './dropout.ts';
 import { filledWith } from './initializers.ts';
 import { type InitOptions, type Layer, LayerNorm, Linear } from './layers.ts';
-import { Module, Weight } from './module.ts';
+import { isTraining, Module, Weight } from './module.ts';
 
 /** Of `Mlp`. */
 export interface MlpOptions extends InitOptions {
@@ -23,19 +23,25 @@ export class Mlp extends Module implements Layer {
   readonly fc2: Linear;
   readonly #activation: (x: Tensor) => Tensor;
   readonly #drop: Dropout;
+  readonly #drops: boolean;
 
   constructor(inFeatures: number, hiddenFeatures: number, options: MlpOptions = {}) {
     super();
     const { activation = (x) => x.gelu(), drop = 0, outFeatures = inFeatures, ...linear } = options;
     this.#activation = activation;
     this.#drop = new Dropout(drop);
+    this.#drops = drop > 0;
     this.fc1 = new Linear(inFeatures, hiddenFeatures, linear);
     this.fc2 = new Linear(hiddenFeatures, outFeatures, linear);
   }
 
   forward(x: Tensor): Tensor {
-    const hidden = this.#drop.forward(this.#activation(this.fc1.forward(x)));
-    return this.#drop.forward(this.fc2.forward(hidden));
+    const layers = (rows: Tensor) => {
+      const hidden = this.#drop.forward(this.#activation(this.fc1.forward(rows)));
+      return this.#drop.forward(this.fc2.forward(hidden));
+    };
+    // what is dropped must not depend on how many blocks there are
+    return isTraining() && this.#drops ? layers(x) : byRows(x, this.fc1.weight.size(0), layers);
   }
 }
 

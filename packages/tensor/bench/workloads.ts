@@ -6,6 +6,7 @@
 import {
   batchNorm,
   batchNormTraining,
+  byRows,
   gather,
   type NdArray,
   ndarray,
@@ -82,7 +83,10 @@ function attention(net: Net, x: Tensor, heads: number, causal: boolean): Tensor 
 }
 
 function mlp(net: Net, x: Tensor): Tensor {
-  return net.linear(net.linear(x, 4 * x.size(-1)).gelu('tanh'), x.size(-1));
+  const [width, hidden] = [x.size(-1), 4 * x.size(-1)];
+  const [first, bias] = [net.parameter([hidden, width], 1 / Math.sqrt(width)), net.parameter([hidden], 0)];
+  const [second, last] = [net.parameter([width, hidden], 1 / Math.sqrt(hidden)), net.parameter([width], 0)];
+  return byRows(x, hidden, (rows) => rows.linear(first, bias).gelu('tanh').linear(second, last));
 }
 
 const gpt: Workload = {

@@ -21,6 +21,7 @@ import { evaluateDim, showShape } from './dims.ts';
 import { type CacheView, isCacheView } from './kv-cache.ts';
 import { lower, type Model } from './lower.ts';
 import type { Provider } from './operator.ts';
+import { tracingFor } from './ops/by-rows.ts';
 import { DeviceArray, Resident, refuseUnknownSize } from './resident.ts';
 import type { Message, Port } from './runtime/channel.ts';
 import type { Reply, Request, StoreBinding } from './runtime/host.ts';
@@ -194,7 +195,8 @@ export class Device {
     options: CompileOptions & { readonly inputs: A },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    const outputs = f(...(inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> }));
+    const given = inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> };
+    const outputs = tracingFor(this.provider, () => f(...given));
     return this.#finish(inputs, { outputs, updates: new Map() }, options);
   }
 
@@ -204,7 +206,12 @@ export class Device {
     options: CompileOptions & { readonly inputs: A; readonly store: Store },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    return this.#finish(inputs, f(...(inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> })), options);
+    const given = inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> };
+    return this.#finish(
+      inputs,
+      tracingFor(this.provider, () => f(...given)),
+      options,
+    );
   }
 
   async #finish<A extends readonly unknown[], R>(

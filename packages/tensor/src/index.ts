@@ -36,6 +36,7 @@ export {
   recomputedAttention,
   scaledDotProductAttention,
 } from './ops/attention.ts';
+export { byRows } from './ops/by-rows.ts';
 export {
   type CachedKeys,
   cachedAttention,

@@ -7,7 +7,13 @@
 import { normal, zeros } from '@working-papers/nn/initializers';
 import { Embedding, Linear, RmsNorm } from '@working-papers/nn/layers';
 import { Module } from '@working-papers/nn/module';
-import { recomputedAttention, rotary, scaledDotProductAttention, type Tensor } from '@working-papers/tensor';
+import {
+  byRows,
+  recomputedAttention,
+  rotary,
+  scaledDotProductAttention,
+  type Tensor,
+} from '@working-papers/tensor';
 import type { DecoderConfig } from './config.ts';
 
 /** Row t is of the t-th token's position: cosines and sines [T, dh/2], from `ropeTables`. */
@@ -90,7 +96,9 @@ export class SwiGlu extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.downProj.forward(this.gateProj.forward(x).silu().mul(this.upProj.forward(x)));
+    return byRows(x, this.gateProj.weight.size(0), (rows) =>
+      this.downProj.forward(this.gateProj.forward(rows).silu().mul(this.upProj.forward(rows))),
+    );
   }
 }
 
