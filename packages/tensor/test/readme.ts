@@ -54,12 +54,12 @@ export function withSpeed(readme: string): string {
     ({ title, mode, milliseconds, gflops, matmulShare, outside, peers, ...row }) =>
       [
         `${title}: ${mode === 'train' ? 'a training step' : 'a forward pass'}`,
-        milliseconds.toPrecision(3),
+        milliseconds < 100 ? milliseconds.toPrecision(3) : milliseconds.toFixed(0),
         gflops.toFixed(0),
         percent(matmulShare),
         percent(outside),
         row.peakMegabytes.toFixed(0),
-        ...names.map((name) => peers[name]?.ratio?.toFixed(2) ?? ''),
+        ...names.map((name) => (peers[name]?.ratio === undefined ? '' : `${peers[name].ratio.toFixed(2)} ×`)),
       ].join(' | '),
   );
   const headings = [
@@ -73,7 +73,8 @@ export function withSpeed(readme: string): string {
   const version = (name: string) => results.rows.map(({ peers }) => peers[name]?.version).find(Boolean);
   const text = [
     `Measured ${results.date.slice(0, 10)} on ${machine.cpu}, ${settings.threads} threads, Node ${versions.node}, ONNX Runtime ${versions.onnxruntime}, beside`,
-    `a plain product of 1024³ in the same rounds (${matmulGflops.median.toFixed(0)} GFLOP/s) and, as times of ours, ${names.map((name) => `${name} ${version(name)}`).join(' and ')}.`,
+    `a plain product of 1024³ in the same rounds (${matmulGflops.median.toFixed(0)} GFLOP/s) and other libraries with the same threads:`,
+    `${names.map((name) => `${name} ${version(name)}`).join(', ')}.`,
     '',
     `| | ${headings.join(' | ')} |`,
     `|---|${'---:|'.repeat(headings.length)}`,
