@@ -54,8 +54,10 @@ export class Attention extends Module implements Layer {
   forward(x: Tensor, options: MaskOptions = {}): Tensor {
     const [q, k, v] = this.qkv
       .forward(x) // (N, T, 3 C)
-      .split(3, -1)
-      .map((part) => splitHeads(part, this.#numHeads)) as [Tensor, Tensor, Tensor]; // (N, H, T, D)
+      .reshape([x.dim(0), x.dim(1), 3, this.#numHeads, -1])
+      .transpose([2, 0, 3, 1, 4]) // (3, N, H, T, D)
+      .split(3, 0)
+      .map((part) => part.squeeze(0)) as [Tensor, Tensor, Tensor]; // (N, H, T, D)
     const queries = this.qNorm?.forward(q) ?? q;
     const keys = this.kNorm?.forward(k) ?? k;
     const dropout = (weights: Tensor) => this.#attnDrop.forward(weights);

@@ -8,15 +8,11 @@
  * [N, C, H, W] in the graph, as ONNX Runtime's own blocked values do.
  */
 
-import { type DType, type NdArray, ndarray, sizeOf } from './array.ts';
-import { encodeModel, type OnnxNode, onnxType } from './onnx.ts';
+import { type NdArray, ndarray, sizeOf } from './array.ts';
+import { encodeModel, type OnnxNode } from './onnx.ts';
+import { withSums } from './onnx-passes.ts';
+import { elementwise, inferType, type KnownType, reductions } from './onnx-types.ts';
 import type { OnnxAttributes } from './operator.ts';
-
-/** Of a value whose dimensions are all known. */
-export interface KnownType {
-  readonly shape: readonly number[];
-  readonly dtype: DType;
-}
 
 /** What is known of a graph that is put into the blocked layout. */
 export interface BlockedOptions {
@@ -60,53 +56,6 @@ export function reorderProbe(): { model: Uint8Array<ArrayBuffer>; x: NdArray } {
   return { model: encodeModel({ ...graph, initializers: new Map() }), x };
 }
 
-const comparisons: ReadonlySet<string> = new Set([
-  'Equal',
-  'Greater',
-  'GreaterOrEqual',
-  'Less',
-  'LessOrEqual',
-  'Not',
-  'And',
-  'Or',
-]);
-
-/** Nodes that treat all elements alike, so that the order of elements does not matter. */
-const elementwise: ReadonlySet<string> = new Set([
-  ...comparisons,
-  ...[
-    'Abs',
-    'Cast',
-    'Clip',
-    'Erf',
-    'Exp',
-    'Gelu',
-    'HardSigmoid',
-    'LeakyRelu',
-    'Log',
-    'Neg',
-    'Reciprocal',
-    'Relu',
-  ],
-  ...[
-    'Sigmoid',
-    'Sign',
-    'Softplus',
-    'Sqrt',
-    'Tanh',
-    'Add',
-    'Sub',
-    'Mul',
-    'Div',
-    'Max',
-    'Min',
-    'Pow',
-    'Where',
-  ],
-]);
-
-const reductions: ReadonlySet<string> = new Set(['ReduceSum', 'ReduceMean', 'ReduceSumSquare']);
-
 class BlockedLayout {
   readonly #options: BlockedOptions;
   readonly #types: Map<string, KnownType>;
@@ -124,10 +73,10 @@ class BlockedLayout {
 
   run(nodes: readonly OnnxNode[]): OnnxNode[] {
     for (const node of nodes) {
-      this.#inferType(node);
+      inferType(node, this.#types, this.#options.initializers);
       if (!this.#replace(node)) this.#keep(node);
     }
-    return withSums(this.#out);
+    return withSums(this.#out, domain);
   }
 
   #keep(node: OnnxNode): void {
@@ -381,70 +330,4 @@ class BlockedLayout {
     });
     return this.#made(node, this.#emit(node.type, inputs, node.attributes));
   }
-
-  /** What the pass needs to know of values inside an operator's lowering. */
-  #inferType(node: OnnxNode): void {
-    const output = node.outputs[0]!;
-    if (this.#types.has(output) || node.domain !== '') return;
-    const inputs = node.inputs.map((input) => this.#types.get(input));
-    if (elementwise.has(node.type)) {
-      if (inputs.some((type) => !type)) return;
-      const dtype = comparisons.has(node.type) ? 'bool' : dtypeOf(node, inputs as KnownType[]);
-      if (dtype)
-        this.#types.set(output, {
-          dtype,
-          shape: broadcast((inputs as KnownType[]).map(({ shape }) => shape)),
-        });
-    } else if (reductions.has(node.type) && inputs[0]) {
-      const axes = this.#options.initializers.get(node.inputs[1] ?? '')?.data;
-      const { keepdims } = node.attributes;
-      if (!axes || (keepdims && 'int' in keepdims && keepdims.int === 0)) return;
-      const gone = new Set([...axes].map(Number));
-      const { shape, dtype } = inputs[0];
-      this.#types.set(output, { dtype, shape: shape.map((dim, axis) => (gone.has(axis) ? 1 : dim)) });
-    }
-  }
-}
-
-/** A blocked convolution adds a further input by itself: an Add of its result needs no pass of its own. */
-function withSums(nodes: readonly OnnxNode[]): OnnxNode[] {
-  const uses = new Map<string, number>();
-  for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const convolutions = new Map<string, OnnxNode>();
-  const sums = new Map<OnnxNode, OnnxNode>();
-  for (const node of nodes) {
-    if (node.type === 'Conv' && node.domain === domain) convolutions.set(node.outputs[0]!, node);
-    if (node.type !== 'Add' || !node.name.startsWith('blocked.')) continue;
-    const [name, other] = [node.inputs, node.inputs.toReversed()].find(
-      ([each]) => convolutions.has(each!) && uses.get(each!) === 1,
-    ) ?? ['', ''];
-    const convolution = convolutions.get(name!);
-    if (!convolution) continue;
-    convolutions.delete(name!);
-    const [x, weight, bias = ''] = convolution.inputs;
-    // where the sum stood, since its other term may be made later than the convolution
-    const made = { ...convolution, inputs: [x!, weight!, bias, other!], outputs: node.outputs };
-    sums.set(node, made);
-    sums.set(convolution, made);
-  }
-  return nodes.flatMap((node) =>
-    node.type === 'Add' ? (sums.get(node) ?? node) : sums.has(node) ? [] : node,
-  );
-}
-
-function dtypeOf(node: OnnxNode, inputs: readonly KnownType[]): DType | undefined {
-  if (node.type !== 'Cast') return inputs.at(node.type === 'Where' ? 1 : 0)!.dtype;
-  const { to } = node.attributes;
-  if (!to || !('int' in to)) return undefined;
-  return (['float32', 'bool'] as const).find((dtype) => onnxType(dtype) === to.int);
-}
-
-function broadcast(shapes: readonly (readonly number[])[]): number[] {
-  const rank = Math.max(...shapes.map((shape) => shape.length));
-  return Array.from({ length: rank }, (_, axis) =>
-    shapes.reduce((size, shape) => {
-      const dim = shape[axis - rank + shape.length] ?? 1;
-      return size === 1 ? dim : size;
-    }, 1),
-  );
 }

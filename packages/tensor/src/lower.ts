@@ -14,10 +14,12 @@ import {
   zerosArray,
 } from './array.ts';
 import { topologicalOrder } from './autodiff.ts';
-import { type KnownType, toBlocked } from './blocked.ts';
+import { toBlocked } from './blocked.ts';
 import { suitsBlockedInference, toBlockedInference } from './blocked-inference.ts';
 import { type Dim, type Shape, termsOf } from './dims.ts';
 import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue, onnxType } from './onnx.ts';
+import { withoutIdentities, withoutUnused } from './onnx-passes.ts';
+import type { KnownType } from './onnx-types.ts';
 import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
 import type { Node, Parameter, Tensor } from './tensor.ts';
 
@@ -106,7 +108,7 @@ class GraphBuilder implements Lowering {
     const born = new Set(this.#born.values());
     const bytes = encodeModel({
       name: this.#options.name ?? 'graph',
-      nodes: withoutUnused(this.#withoutIdentities(this.#inLayout(), new Set(outputNames)), outputNames),
+      nodes: withoutUnused(withoutIdentities(this.#inLayout(), new Set(outputNames)), outputNames),
       inputs: [...this.#inputs.values()],
       outputs: produced,
       // named, so that ONNX Runtime sees which values are of one size: only those can share memory
@@ -180,22 +182,6 @@ class GraphBuilder implements Lowering {
     }
     for (const [name, { dtype, shape }] of this.#initializers) types.set(name, { dtype, shape });
     return toBlocked(this.#nodes, { block, types, initializers: this.#initializers, constant });
-  }
-
-  /** Lets the node that makes a value write it under the output's name, where no other output has it. */
-  #withoutIdentities(nodes: readonly OnnxNode[], outputs: ReadonlySet<string>): OnnxNode[] {
-    const makers = new Set(nodes.flatMap((node) => node.outputs));
-    const renamed = new Map<string, string>();
-    for (const node of nodes) {
-      const [from, to] = [node.inputs[0]!, node.outputs[0]!];
-      if (node.type === 'Identity' && outputs.has(to) && makers.has(from) && !outputs.has(from)) {
-        if (!renamed.has(from)) renamed.set(from, to);
-      }
-    }
-    const rename = (name: string) => renamed.get(name) ?? name;
-    return nodes
-      .filter((node) => !(node.type === 'Identity' && renamed.get(node.inputs[0]!) === node.outputs[0]))
-      .map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }));
   }
 
   /** Outputs without elements need no kernel; GPU kernels fail on them. */
@@ -372,22 +358,6 @@ class GraphBuilder implements Lowering {
 
 function otherSize(name: string): never {
   throw new RangeError(`the dimension '${name}' has another size already`);
-}
-
-/** Whose further outputs cost time and may be left out. */
-const optionalOutputs: ReadonlySet<string> = new Set(['MaxPool']);
-
-/** Nodes that are read, asking only for what is read: MaxPool without its indices takes half the time. */
-function withoutUnused(nodes: readonly OnnxNode[], outputs: readonly string[]): OnnxNode[] {
-  const used = new Set(outputs);
-  const kept: OnnxNode[] = [];
-  for (const node of nodes.toReversed()) {
-    if (!node.outputs.some((name) => used.has(name))) continue;
-    for (const input of node.inputs) used.add(input);
-    const asked = (name: string, i: number) => i === 0 || used.has(name) || !optionalOutputs.has(node.type);
-    kept.push({ ...node, outputs: node.outputs.filter(asked) });
-  }
-  return kept.reverse();
 }
 
 function attributesKey(attributes: OnnxAttributes): string {

@@ -84,9 +84,7 @@ function weightByShifts(
       at: (h, w, j) => [h, w + j * dw - left],
       key: `columns ${[left, dw]}`,
     });
-    const sum = sumOverBatch(onnx, onnx.emit('MatMul', [left2d, right]), [n, k * kh, kw * c]);
-    const parts = onnx.emit('Reshape', [sum, onnx.ints([k, kh, kw, c])]);
-    return onnx.emit('Transpose', [parts], { perm: { ints: [0, 3, 1, 2] } });
+    return weightOfProducts(onnx, onnx.emit('MatMul', [left2d, right]), [n, k, kh, kw, c]);
   }
 
   // x by columns: column w of copy j is column w + j·dw − left of x.
@@ -98,7 +96,7 @@ function weightByShifts(
     ]);
     const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
     const products = lowerProduct(onnx, left2d, right, { transB: true });
-    const sum = sumOverBatch(onnx, products, [n, k * kh, c]);
+    const sum = sumOverBatch(onnx, products, n, k * kh * c, tx.dtype);
     return onnx.emit('Reshape', [sum, onnx.ints([k, kh, c, 1])]);
   });
   const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
@@ -106,14 +104,21 @@ function weightByShifts(
   return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
 }
 
-/** Σ over the first axis of [n, rows, columns], as a product with ones: faster than ReduceSum. */
-function sumOverBatch(
+/** The weight's gradient [K, C, kh, kw] from a product for each picture, [n, K · kh · kw · C] in this order. */
+function weightOfProducts(
   onnx: Lowering,
-  x: string,
-  [n, rows, columns]: readonly [number, number, number],
+  products: string,
+  [n, k, kh, kw, c]: readonly [number, number, number, number, number],
 ): string {
-  const ones = onnx.table(`ones ${n}`, () => ndarray(new Float32Array(n).fill(1), [1, n]));
-  return onnx.emit('MatMul', [ones, onnx.emit('Reshape', [x, onnx.ints([n, rows * columns])])]);
+  const sum = sumOverBatch(onnx, products, n, k * kh * kw * c, 'float32');
+  const parts = onnx.emit('Reshape', [sum, onnx.ints([k, kh, kw, c])]);
+  return onnx.emit('Transpose', [parts], { perm: { ints: [0, 3, 1, 2] } });
+}
+
+/** Σ over the first axis of n times `size` numbers, as a product with ones: faster than ReduceSum. */
+function sumOverBatch(onnx: Lowering, x: string, n: number, size: number, dtype: DType): string {
+  const ones = onnx.table(`ones ${[dtype, n]}`, () => ndarray(Array(n).fill(1), [1, n], dtype));
+  return onnx.emit('MatMul', [ones, onnx.emit('Reshape', [x, onnx.ints([n, size])])]);
 }
 
 /** Columns `offset` to `offset + outWidth` of [rows, width], with zeros outside. */
@@ -188,9 +193,7 @@ function weightBySlices(
       key: `taps ${[kernel, strides, dilations, top, left]}`,
     });
     const plane = onnx.emit('Reshape', [y, onnx.ints([n, k, positions])]);
-    const sum = sumOverBatch(onnx, onnx.emit('MatMul', [plane, right]), [n, k, kh * kw * c]);
-    const parts = onnx.emit('Reshape', [sum, onnx.ints([k, kh, kw, c])]);
-    return onnx.emit('Transpose', [parts], { perm: { ints: [0, 3, 1, 2] } });
+    return weightOfProducts(onnx, onnx.emit('MatMul', [plane, right]), [n, k, kh, kw, c]);
   }
   const axes = onnx.ints(strides.map((_, i) => i + 2));
   const count = strides.length;

@@ -1,12 +1,12 @@
 /** Matrix products. */
 
 import type { DType } from '../array.ts';
-import { broadcastShapes, productOf, sameShape } from '../dims.ts';
+import { broadcastShapes, productOf } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { unbroadcast } from './broadcast.ts';
 import { defineMethods } from './methods.ts';
-import { lowerReshape, transposition } from './shape.ts';
+import { lowerReshape, transpose, transposition } from './shape.ts';
 
 interface MatmulAttributes {
   readonly transA: boolean;
@@ -113,11 +113,15 @@ function swapLast(rank: number): number[] {
   return Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i));
 }
 
-/** Reads through a transpose of the last two axes: the product can do it for nothing. */
+/**
+ * Reads through a transpose that exchanges the last two axes: the product can do it for nothing. What else the transpose
+ * does, it does to whole rows then.
+ */
 function untransposed(x: Tensor): { tensor: Tensor; transposed: boolean } {
   const permutation = transposition(x);
-  const swapsLast = permutation && sameShape(permutation, swapLast(x.rank));
-  return swapsLast ? { tensor: x.node!.inputs[0]!, transposed: true } : { tensor: x, transposed: false };
+  if (permutation?.at(-2) !== x.rank - 1) return { tensor: x, transposed: false };
+  const rows = swapLast(x.rank).map((axis) => permutation[axis]!);
+  return { tensor: transpose(x.node!.inputs[0]!, rows), transposed: true };
 }
 
 /** The matrix product of the last two axes, with leading axes broadcast: [..., m, k] × [..., k, n] → [..., m, n]. */

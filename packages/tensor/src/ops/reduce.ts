@@ -107,7 +107,7 @@ function lowerColumnSums(
   const columns = shape[rank - 1] as number;
   const rows = (shape as readonly number[]).slice(0, -1).reduce((a, b) => a * b, 1);
   if (rows < 64 || rows * columns < 2 ** 16) return undefined;
-  const ones = onnx.table(`ones ${rows}`, () => ndarray(new Float32Array(rows).fill(1), [1, rows]));
+  const ones = onnx.table(`ones ${[dtype, rows]}`, () => ndarray(new Float32Array(rows).fill(1), [1, rows]));
   const matrix = onnx.emit('Reshape', [x, onnx.ints([rows, columns])]);
   const sums = onnx.emit('MatMul', [ones, matrix]);
   return onnx.emit('Reshape', [sums, onnx.shape(reducedShape(shape, axes, keepDims))]);
