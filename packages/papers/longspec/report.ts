@@ -100,6 +100,11 @@ function kindsOf({ decodings }: Measured): (Kind & { readonly contexts: readonly
     .map((kind) => ({ ...kind, contexts: [...kind.contexts].sort((a, b) => a - b) }));
 }
 
+/** All lengths that were measured, from short to long: the settings have those of the last run alone. */
+function contextsOf({ decodings }: Measured): number[] {
+  return [...new Set(decodings.map(({ context }) => context))].sort((a, b) => a - b);
+}
+
 const two = (value: number) => value.toFixed(2);
 const percent = (share: number) => `${share < 0 ? '−' : '+'}${(100 * Math.abs(share)).toFixed(1)} %`;
 
@@ -122,7 +127,7 @@ function claimsOf(measured: Measured): Claim[] {
     [worst < 1e-4],
   );
   for (const claim of [...lossClaims(measured), ...memoryClaims(measured)]) add(...claim);
-  const prose = settings.contexts.flatMap((context) => {
+  const prose = contextsOf(measured).flatMap((context) => {
     const line = (method: string) =>
       linesOf(measured, { text: 'prose', context, temperature: 0 }).find((each) => each.method === method);
     const [own, tree] = [line(ownName), line(treeName)];
@@ -182,7 +187,7 @@ function pooledTau({ decodings }: Measured, method: string): number | undefined 
 
 /** Vanilla decoding and LongSpec beside another runtime on the same prompts, prose, greedy. */
 function peerClaims(measured: Measured, peer: string): Claim[] {
-  const found = measured.settings.contexts.flatMap((context) => {
+  const found = contextsOf(measured).flatMap((context) => {
     const of = { text: 'prose', context, temperature: 0 };
     const prompts = new Set(
       measured.decodings
@@ -226,7 +231,7 @@ function figuresOf(measured: Measured): Figure[] {
   ).flatMap(([id, title, description, key]) => {
     const series = [...settings.methods, ...settings.peers].flatMap((method) => {
       if (key === 'tau' && settings.peers.includes(method)) return [];
-      const points = settings.contexts.flatMap((context) => {
+      const points = contextsOf(measured).flatMap((context) => {
         const line = linesOf(measured, { text: 'prose', context, temperature: 0 }).find(
           (each) => each.method === method,
         );
@@ -300,7 +305,7 @@ function tablesOf(measured: Measured): Table[] {
     tables.push({
       title: 'Rounds in which the tree of 8 was right to this depth, prose',
       columns: ['context', ...Array.from({ length: deepest }, (_, i) => `depth ${i + 1}`)],
-      rows: measured.settings.contexts.flatMap((context) => {
+      rows: contextsOf(measured).flatMap((context) => {
         const own = trees.filter((each) => each.context === context);
         const rounds = sum(own.map(({ forwards }) => forwards - 1));
         if (rounds === 0) return [];
