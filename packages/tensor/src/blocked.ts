@@ -76,7 +76,7 @@ class BlockedLayout {
       inferType(node, this.#types, this.#options.initializers);
       if (!this.#replace(node)) this.#keep(node);
     }
-    return withSums(this.#out, domain);
+    return withSums(this.#out, domain, new Set(this.#blocked.values()));
   }
 
   #keep(node: OnnxNode): void {

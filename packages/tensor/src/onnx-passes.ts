@@ -34,17 +34,21 @@ export function withoutUnused(nodes: readonly OnnxNode[], outputs: readonly stri
   return kept.reverse();
 }
 
-/** A convolution of the blocked layout's `domain` adds a further input by itself: an Add needs no node of its own. */
-export function withSums(nodes: readonly OnnxNode[], domain: string): OnnxNode[] {
+/** A convolution of the blocked layout's `domain` adds a further input by itself, if that is one of the `whole` values of this layout. */
+export function withSums(
+  nodes: readonly OnnxNode[],
+  domain: string,
+  whole: ReadonlySet<string>,
+): OnnxNode[] {
   const uses = new Map<string, number>();
   for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
   const convolutions = new Map<string, OnnxNode>();
   const sums = new Map<OnnxNode, OnnxNode>();
   for (const node of nodes) {
     if (node.type === 'Conv' && node.domain === domain) convolutions.set(node.outputs[0]!, node);
-    if (node.type !== 'Add' || !node.name.startsWith('blocked.')) continue;
+    if (node.type !== 'Add') continue;
     const [name, other] = [node.inputs, node.inputs.toReversed()].find(
-      ([each]) => convolutions.has(each!) && uses.get(each!) === 1,
+      ([each, rest]) => convolutions.has(each!) && uses.get(each!) === 1 && whole.has(rest!),
     ) ?? ['', ''];
     const convolution = convolutions.get(name!);
     if (!convolution) continue;

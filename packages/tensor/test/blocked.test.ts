@@ -47,7 +47,8 @@ function loss({ x, stem, first, down, across, last, bias, gain, shift, mean, var
   const c = conv(b, down, bias, { stride: 2, padding: 1 })
     .add(conv(b, across, undefined, { stride: 2 }))
     .add(sampled);
-  const d = conv(c.tanh(), last, bias, { padding: 2, dilation: 2 });
+  // a single number is no sum that a convolution takes
+  const d = conv(c.tanh(), last, bias, { padding: 2, dilation: 2 }).add(0.125);
   const e = batchNorm(d, bias, mean, mean, variance).mul(column(mean)).sub(column(bias)).add(column(mean));
   const f = where(e.greater(d), e.mul(d), d.clip(-1, 1)).add(d.sub(e).div(column(variance)));
   const g = column(bias).sub(f).maximum(f.mul(0.5));
