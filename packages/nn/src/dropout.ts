@@ -13,8 +13,13 @@ export class Dropout extends Module implements Layer {
     this.#p = p;
   }
 
+  /** Whether what is being traced loses values here. */
+  get drops(): boolean {
+    return isTraining() && this.#p > 0;
+  }
+
   forward(x: Tensor): Tensor {
-    if (!isTraining() || this.#p === 0) return x;
+    if (!this.drops) return x;
     const { seed, stream } = nextDraw();
     return dropout(x, this.#p, seed, { stream });
   }

@@ -5,7 +5,7 @@ import { Attention, type AttentionOptions, type MaskOptions } from './attention.
 import { Dropout, DropPath } from './dropout.ts';
 import { filledWith } from './initializers.ts';
 import { type InitOptions, type Layer, LayerNorm, Linear } from './layers.ts';
-import { isTraining, Module, Weight } from './module.ts';
+import { Module, Weight } from './module.ts';
 
 /** Of `Mlp`. */
 export interface MlpOptions extends InitOptions {
@@ -23,14 +23,12 @@ export class Mlp extends Module implements Layer {
   readonly fc2: Linear;
   readonly #activation: (x: Tensor) => Tensor;
   readonly #drop: Dropout;
-  readonly #drops: boolean;
 
   constructor(inFeatures: number, hiddenFeatures: number, options: MlpOptions = {}) {
     super();
     const { activation = (x) => x.gelu(), drop = 0, outFeatures = inFeatures, ...linear } = options;
     this.#activation = activation;
     this.#drop = new Dropout(drop);
-    this.#drops = drop > 0;
     this.fc1 = new Linear(inFeatures, hiddenFeatures, linear);
     this.fc2 = new Linear(hiddenFeatures, outFeatures, linear);
   }
@@ -41,7 +39,7 @@ export class Mlp extends Module implements Layer {
       return this.#drop.forward(this.fc2.forward(hidden));
     };
     // what is dropped must not depend on how many blocks there are
-    return isTraining() && this.#drops ? layers(x) : byRows(x, this.fc1.weight.size(0), layers);
+    return this.#drop.drops ? layers(x) : byRows(x, this.fc1.weight.size(0), layers);
   }
 }
 

@@ -195,8 +195,7 @@ export class Device {
     options: CompileOptions & { readonly inputs: A },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    const given = inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> };
-    const outputs = tracingFor(this.provider, () => f(...given));
+    const outputs = this.#trace<A, R>(f, inputs);
     return this.#finish(inputs, { outputs, updates: new Map() }, options);
   }
 
@@ -206,12 +205,14 @@ export class Device {
     options: CompileOptions & { readonly inputs: A; readonly store: Store },
   ): Promise<Compiled<{ [K in keyof A]: TensorsOf<A[K]> }, R>> {
     const inputs = symbols(options.inputs);
-    const given = inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> };
-    return this.#finish(
-      inputs,
-      tracingFor(this.provider, () => f(...given)),
-      options,
-    );
+    return this.#finish(inputs, this.#trace<A, Step<R>>(f, inputs), options);
+  }
+
+  #trace<A extends readonly unknown[], R>(
+    f: (...inputs: { [K in keyof A]: TensorsOf<A[K]> }) => R,
+    inputs: readonly Tree[],
+  ): R {
+    return tracingFor(this.provider, () => f(...(inputs as unknown as { [K in keyof A]: TensorsOf<A[K]> })));
   }
 
   async #finish<A extends readonly unknown[], R>(

@@ -106,9 +106,11 @@ class GraphBuilder implements Lowering {
       return { name, dtype: output.dtype, shape: output.shape };
     });
     const born = new Set(this.#born.values());
+    const nodes = withoutUnused(withoutIdentities(this.#inLayout(), new Set(outputNames)), outputNames);
+    const read = new Set(nodes.flatMap(({ inputs }) => inputs));
     const bytes = encodeModel({
       name: this.#options.name ?? 'graph',
-      nodes: withoutUnused(withoutIdentities(this.#inLayout(), new Set(outputNames)), outputNames),
+      nodes,
       inputs: [...this.#inputs.values()],
       outputs: produced,
       // named, so that ONNX Runtime sees which values are of one size: only those can share memory
@@ -117,7 +119,8 @@ class GraphBuilder implements Lowering {
         shape: value.shape,
         name: this.#names.get(value)!,
       })),
-      initializers: this.#initializers,
+      // tables of what was split before it was written, for one, are read by no node
+      initializers: new Map([...this.#initializers].filter(([name]) => read.has(name))),
       files: this.#files,
     });
     return {

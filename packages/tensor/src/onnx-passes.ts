@@ -35,11 +35,7 @@ export function withoutUnused(nodes: readonly OnnxNode[], outputs: readonly stri
 }
 
 /** A convolution of the blocked layout's `domain` adds a further input by itself, if that is one of the `whole` values of this layout. */
-export function withSums(
-  nodes: readonly OnnxNode[],
-  domain: string,
-  whole: ReadonlySet<string>,
-): OnnxNode[] {
+export function withSums(nodes: readonly OnnxNode[], domain: string, whole: ReadonlySet<string>): OnnxNode[] {
   const uses = new Map<string, number>();
   for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
   const convolutions = new Map<string, OnnxNode>();

@@ -11,6 +11,11 @@ export type Attributes = { readonly [key: string]: unknown };
 /** ONNX Runtime's execution providers that graphs are made for. */
 export type Provider = 'cpu' | 'wasm' | 'webgpu' | 'cuda';
 
+/** Whether it has ONNX Runtime's kernels for processors: those of `com.microsoft`, and no shaders. */
+export function isOnProcessor(provider: Provider | undefined): boolean {
+  return provider === 'cpu' || provider === 'wasm';
+}
+
 /** What a lowering may use. Values of the ONNX graph are known by name. */
 export interface Lowering {
   /** The execution provider that the graph is made for. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { operators } from '../src/index.ts';
 
 const path = join(import.meta.dirname, '..', 'README.md');
+
 interface Results {
   readonly date: string;
   readonly machine: { readonly cpu: string; readonly cores: number };

@@ -1,7 +1,7 @@
 /** Functions of rows, computed block by block so that what they make stays in the processor's caches. */
 
 import { productOf } from '../dims.ts';
-import type { Provider } from '../operator.ts';
+import { isOnProcessor, type Provider } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { concat, split } from './shape.ts';
 
@@ -29,7 +29,7 @@ export function tracingFor<T>(provider: Provider, body: () => T): T {
  */
 export function byRows(x: Tensor, width: number, f: (rows: Tensor) => Tensor): Tensor {
   const rows = productOf(x.shape.slice(0, -1));
-  if ((target !== 'cpu' && target !== 'wasm') || typeof rows !== 'number') return f(x);
+  if (!isOnProcessor(target) || typeof rows !== 'number') return f(x);
   const bytes = 4 * rows * width;
   if (bytes <= mostBytes) return f(x);
   const size = 64 * Math.ceil(rows / Math.ceil(bytes / blockBytes) / 64);

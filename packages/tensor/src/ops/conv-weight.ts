@@ -7,7 +7,7 @@ import { type DType, ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { copiesByPlace, fillsBlocks } from './conv-weight-blocked.ts';
-import { lowerProduct } from './matmul.ts';
+import { lowerProduct, lowerRowSum } from './matmul.ts';
 
 /** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
 export interface ConvAttributes {
@@ -96,7 +96,7 @@ function weightByShifts(
     ]);
     const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
     const products = lowerProduct(onnx, left2d, right, { transB: true });
-    const sum = sumOverBatch(onnx, products, n, k * kh * c, tx.dtype);
+    const sum = lowerRowSum(onnx, products, [n, k * kh * c], tx.dtype);
     return onnx.emit('Reshape', [sum, onnx.ints([k, kh, c, 1])]);
   });
   const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
@@ -110,15 +110,9 @@ function weightOfProducts(
   products: string,
   [n, k, kh, kw, c]: readonly [number, number, number, number, number],
 ): string {
-  const sum = sumOverBatch(onnx, products, n, k * kh * kw * c, 'float32');
+  const sum = lowerRowSum(onnx, products, [n, k * kh * kw * c], 'float32');
   const parts = onnx.emit('Reshape', [sum, onnx.ints([k, kh, kw, c])]);
   return onnx.emit('Transpose', [parts], { perm: { ints: [0, 3, 1, 2] } });
-}
-
-/** Σ over the first axis of n times `size` numbers, as a product with ones: faster than ReduceSum. */
-function sumOverBatch(onnx: Lowering, x: string, n: number, size: number, dtype: DType): string {
-  const ones = onnx.table(`ones ${[dtype, n]}`, () => ndarray(Array(n).fill(1), [1, n], dtype));
-  return onnx.emit('MatMul', [ones, onnx.emit('Reshape', [x, onnx.ints([n, size])])]);
 }
 
 /** Columns `offset` to `offset + outWidth` of [rows, width], with zeros outside. */

@@ -1,8 +1,8 @@
 /** Matrix products. */
 
-import type { DType } from '../array.ts';
+import { type DType, ndarray } from '../array.ts';
 import { broadcastShapes, productOf } from '../dims.ts';
-import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
+import { apply, defineOperator, isOnProcessor, type Lowering, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { unbroadcast } from './broadcast.ts';
 import { defineMethods } from './methods.ts';
@@ -96,7 +96,7 @@ export function lowerProduct(
   options: { transA?: boolean; transB?: boolean; rank?: number; rankB?: number; dtype?: DType },
 ): string {
   const { transA = false, transB = false, rank = 3, rankB = rank, dtype = 'float32' } = options;
-  const fused = (onnx.provider === 'cpu' || onnx.provider === 'wasm') && dtype === 'float32';
+  const fused = isOnProcessor(onnx.provider) && dtype === 'float32';
   if (fused && (transA || transB)) {
     const attributes = { transA: { int: Number(transA) }, transB: { int: Number(transB) } };
     return onnx.emit('FusedMatMul', [a, b], attributes, 'com.microsoft');
@@ -106,6 +106,17 @@ export function lowerProduct(
     return onnx.emit('Transpose', [name], { perm: { ints: swapLast(of) } });
   };
   return onnx.emit('MatMul', [read(a, rank, transA), read(b, rankB, transB)]);
+}
+
+/** Σ over the rows of a matrix, [1, columns], as a product with ones: two to four times as fast as ReduceSum on a CPU. */
+export function lowerRowSum(
+  onnx: Lowering,
+  x: string,
+  [rows, columns]: readonly [number, number],
+  dtype: DType,
+): string {
+  const ones = onnx.table(`ones ${[dtype, rows]}`, () => ndarray(Array(rows).fill(1), [1, rows], dtype));
+  return onnx.emit('MatMul', [ones, onnx.emit('Reshape', [x, onnx.ints([rows, columns])])]);
 }
 
 /** The permutation that exchanges the last two of `rank` axes. */

@@ -1,7 +1,7 @@
 /** Normalisation layers as operators. */
 
 import { productOf, type Shape, sameShape } from '../dims.ts';
-import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
+import { apply, applyMany, defineOperator, isOnProcessor, refuse } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { ones, uniformValue, zeros } from './constant.ts';
 import { defineMethods } from './methods.ts';
@@ -86,7 +86,7 @@ const rmsNormOperator = defineOperator<EpsilonAttributes>({
     return [x, { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype }];
   },
   lower(onnx, [x, scale], { inputs, attributes: { epsilon } }) {
-    if (onnx.provider === 'cpu' || onnx.provider === 'wasm') {
+    if (isOnProcessor(onnx.provider)) {
       const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
       return onnx.emitMany('SimplifiedLayerNormalization', [x!, scale!], 2, attributes);
     }
@@ -199,7 +199,7 @@ const batchNormTrainingOperator = defineOperator<EpsilonAttributes>({
   },
   lower(onnx, [x, scale, bias], { inputs, attributes: { epsilon } }) {
     const { shape, dtype } = inputs[0]!;
-    if (onnx.provider === 'cpu' || onnx.provider === 'wasm') {
+    if (isOnProcessor(onnx.provider)) {
       // With momentum 0 the "running" outputs are this batch's statistics alone, whatever comes in. But the kernel
       // writes them over its inputs, so each node needs inputs that no other node shares.
       const own = () => onnx.emit('Mul', [scale!, onnx.scalar(onnx.serial(), dtype)]);

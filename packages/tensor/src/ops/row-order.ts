@@ -4,7 +4,7 @@
  */
 
 import { ndarray, sizeOf } from '../array.ts';
-import type { Lowering } from '../operator.ts';
+import { isOnProcessor, type Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** A part of a transposed array: `size` places of `axis` from `start` on. */
@@ -25,7 +25,7 @@ export function lowerRowOrder(
   permutation: readonly number[],
   part?: Part,
 ): string | undefined {
-  if (onnx.provider !== 'cpu' && onnx.provider !== 'wasm') return undefined;
+  if (!isOnProcessor(onnx.provider)) return undefined;
   if (x.dtype !== 'float32' || !x.shape.every((dim) => typeof dim === 'number')) return undefined;
   const shape = x.shape as readonly number[];
   let outer = permutation.length;

@@ -2,7 +2,7 @@
 
 import type { DType } from '../array.ts';
 import { onnxType } from '../onnx.ts';
-import { apply, defineOperator, type Lowering } from '../operator.ts';
+import { apply, defineOperator, isOnProcessor, type Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 import { where } from './comparison.ts';
 import { defineMethods } from './methods.ts';
@@ -132,9 +132,9 @@ export const abs = unary('abs', { doc: '|x| (ONNX Abs).', lower: 'Abs', grad: (g
 export const sign = unary('sign', { doc: '−1, 0 or 1 (ONNX Sign).', lower: 'Sign', grad: null });
 /** 1 where x > 0, 0 elsewhere. */
 export const step = unary('step', {
-  doc: '1 where x > 0, 0 elsewhere (ONNX HardSigmoid so steep that no float lies on its slope; Greater).',
+  doc: '1 where x > 0, 0 elsewhere (ONNX HardSigmoid so steep that no normal float lies on its slope; Greater).',
   lower(onnx, x, dtype) {
-    if (dtype === 'float32' && (onnx.provider === 'cpu' || onnx.provider === 'wasm'))
+    if (dtype === 'float32' && isOnProcessor(onnx.provider))
       return onnx.emit('HardSigmoid', [x], { alpha: { float: 3e38 }, beta: { float: 0 } });
     const positive = onnx.emit('Greater', [x, onnx.scalar(0, dtype)]);
     return onnx.emit('Cast', [positive], { to: { int: onnxType(dtype) } });
