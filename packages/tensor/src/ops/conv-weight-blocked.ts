@@ -26,8 +26,30 @@ export function fillsBlocks(onnx: Lowering, x: Tensor): boolean {
   return x.shape.every((dim) => typeof dim === 'number' && dim > 0) && x.size(1) % block === 0;
 }
 
-/** For each place the channels of all copies there: [N, places, copies · C]. */
-export function copiesByPlace(onnx: Lowering, x: string, { shape }: Tensor, copies: Copies): string {
+/** Images from one number to another (exclusive). */
+export type Part = readonly [from: number, to: number];
+
+/** Bytes of copies that a part may come to: what is made of it should still be in the caches when it is multiplied. */
+const partBytes = 2 ** 22;
+
+/** So many images in even parts, when the copies of one are of so many numbers. */
+export function partsOf(images: number, numbers: number): readonly Part[] {
+  const count = Math.min(images, Math.ceil((4 * images * numbers) / partBytes));
+  const size = Math.ceil(images / count);
+  return Array.from({ length: Math.ceil(images / size) }, (_, i) => [
+    i * size,
+    Math.min(images, (i + 1) * size),
+  ]);
+}
+
+/** For each place the channels of all copies there: [images, places, copies · C] of each part. */
+export function copiesByPlace(
+  onnx: Lowering,
+  x: string,
+  { shape }: Tensor,
+  copies: Copies,
+  parts: readonly Part[] = [[0, shape[0] as number]],
+): readonly string[] {
   const block = onnx.channelBlock!;
   const [n, channels, height, width] = shape as [number, number, number, number];
   const count = (n * channels * height * width) / block;
@@ -36,21 +58,26 @@ export function copiesByPlace(onnx: Lowering, x: string, { shape }: Tensor, copi
   const zeros = onnx.table(`row of ${block} zeros`, () => ndarray(new Float32Array(block), [1, block]));
   const withZeros = onnx.emit('Concat', [rows, zeros], { axis: { int: 0 } });
   const [high, wide] = copies.places;
-  const sources = onnx.table(`places ${[shape, high, wide, copies.count, copies.key]}`, () =>
-    sourcesOf(shape as number[], block, copies),
-  );
-  const moved = onnx.emit('Gather', [withZeros, sources], { axis: { int: 0 } });
-  return onnx.emit('Reshape', [moved, onnx.ints([n, high * wide, copies.count * channels])]);
+  return parts.map((part) => {
+    const sources = onnx.table(`places ${[shape, high, wide, copies.count, copies.key, part]}`, () =>
+      sourcesOf(shape as number[], block, copies, part),
+    );
+    const moved = onnx.emit('Gather', [withZeros, sources], { axis: { int: 0 } });
+    return onnx.emit('Reshape', [
+      moved,
+      onnx.ints([part[1] - part[0], high * wide, copies.count * channels]),
+    ]);
+  });
 }
 
 /** For each picture, place, copy and block the row of the blocked value, or the one behind the last for zeros. */
-function sourcesOf(shape: readonly number[], block: number, { places, count, at }: Copies) {
+function sourcesOf(shape: readonly number[], block: number, { places, count, at }: Copies, [from, to]: Part) {
   const [n, channels, height, width] = shape as [number, number, number, number];
   const blocks = channels / block;
   const outside = n * blocks * height * width;
-  const sources = new Int32Array(n * places[0] * places[1] * count * blocks);
+  const sources = new Int32Array((to - from) * places[0] * places[1] * count * blocks);
   let next = 0;
-  for (let image = 0; image < n; image++) {
+  for (let image = from; image < to; image++) {
     for (let h = 0; h < places[0]; h++) {
       for (let w = 0; w < places[1]; w++) {
         for (let copy = 0; copy < count; copy++) {

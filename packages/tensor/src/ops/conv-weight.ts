@@ -6,7 +6,7 @@
 import { type DType, ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { copiesByPlace, fillsBlocks } from './conv-weight-blocked.ts';
+import { type Copies, copiesByPlace, fillsBlocks, type Part, partsOf } from './conv-weight-blocked.ts';
 import { lowerProduct, lowerRowSum } from './matmul.ts';
 
 /** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
@@ -60,32 +60,31 @@ function weightByShifts(
   const [top, left] = two ? [pads[0]!, pads[1]!] : [0, pads[0]!];
   const [dh, dw] = two ? [dilations[0]!, dilations[1]!] : [1, dilations[0]!];
 
-  // y by rows: row h of copy i is row h + top − i·dh of y, or zeros outside it.
-  let rows = y;
-  if (!(kh === 1 && top === 0 && height === outHeight)) {
-    const flat = onnx.emit('Reshape', [y, onnx.ints([n * k * outHeight, outWidth])]);
-    const withZeros = onnx.emit('Pad', [flat, onnx.ints([0, 0, 1, 0])]);
-    const indices = onnx.table(`convWeight ${[n, k, kh, height, outHeight, top, dh]}`, () => {
-      const out = new BigInt64Array(n * k * kh * height);
-      for (let at = 0; at < out.length; at++) {
-        const h = (at % height) + top - (Math.floor(at / height) % kh) * dh;
-        const image = Math.floor(at / (height * kh));
-        out[at] = BigInt(h < 0 || h >= outHeight ? n * k * outHeight : image * outHeight + h);
-      }
-      return { dtype: 'int64', shape: [n * k, kh, height], data: out };
-    });
-    rows = onnx.emit('Gather', [withZeros, indices], { axis: { int: 0 } });
-  }
-  const left2d = onnx.emit('Reshape', [rows, onnx.ints([n, k * kh, height * outWidth])]);
-  if (kw > 1 && two && height * outWidth >= 128 && fillsBlocks(onnx, tx)) {
-    const right = copiesByPlace(onnx, x, tx, {
+  const isBlocked = kw > 1 && two && height * outWidth >= 128 && fillsBlocks(onnx, tx);
+  const parts = isBlocked ? partsOf(n, (kh * k + kw * c) * height * outWidth) : ([[0, n]] as const);
+  const lefts = rowCopies(onnx, y, {
+    parts,
+    channels: k,
+    copies: kh,
+    top,
+    step: dh,
+    height,
+    outHeight,
+    outWidth,
+  });
+  if (isBlocked) {
+    const copies: Copies = {
       places: [height, outWidth],
       count: kw,
       at: (h, w, j) => [h, w + j * dw - left],
       key: `columns ${[left, dw]}`,
-    });
-    return weightOfProducts(onnx, onnx.emit('MatMul', [left2d, right]), [n, k, kh, kw, c]);
+    };
+    const rights = copiesByPlace(onnx, x, tx, copies, parts);
+    const products = lefts.map((part, i) => onnx.emit('MatMul', [part, rights[i]!]));
+    const joined = products.length > 1 ? onnx.emit('Concat', products, { axis: { int: 0 } }) : products[0]!;
+    return weightOfProducts(onnx, joined, [n, k, c], kernel);
   }
+  const left2d = lefts[0]!;
 
   // x by columns: column w of copy j is column w + j·dw − left of x.
   const columns = Array.from({ length: kw }, (_, j) => {
@@ -94,25 +93,82 @@ function weightByShifts(
       dw,
       left,
     ]);
-    const right = onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
+    return onnx.emit('Reshape', [shifted, onnx.ints([n, c, height * outWidth])]);
+  });
+  if (kw > 1 && c < 16) {
+    // kernels make sixteen columns at once: those of all copies take as long as those of one
+    const right = onnx.emit('Concat', columns, { axis: { int: 1 } });
+    const products = lowerProduct(onnx, left2d, right, { transB: true });
+    return weightOfProducts(onnx, products, [n, k, c], kernel, tx.dtype);
+  }
+  const sums = columns.map((right) => {
     const products = lowerProduct(onnx, left2d, right, { transB: true });
     const sum = lowerRowSum(onnx, products, [n, k * kh * c], tx.dtype);
     return onnx.emit('Reshape', [sum, onnx.ints([k, kh, c, 1])]);
   });
-  const joined = columns.length === 1 ? columns[0]! : onnx.emit('Concat', columns, { axis: { int: 3 } });
+  const joined = sums.length === 1 ? sums[0]! : onnx.emit('Concat', sums, { axis: { int: 3 } });
   const ordered = onnx.emit('Transpose', [joined], { perm: { ints: [0, 2, 1, 3] } });
   return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
 }
 
-/** The weight's gradient [K, C, kh, kw] from a product for each picture, [n, K · kh · kw · C] in this order. */
+/** What `rowCopies` makes of y [N, channels, outHeight, outWidth]. */
+interface RowCopies {
+  readonly parts: readonly Part[];
+  readonly channels: number;
+  readonly copies: number;
+  readonly top: number;
+  readonly step: number;
+  readonly height: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+}
+
+/** Row h of copy i is row h + top − i · step of y, or zeros: [images, channels · copies, height · outWidth] of each part. */
+function rowCopies(
+  onnx: Lowering,
+  y: string,
+  { parts, channels, copies, top, step, height, outHeight, outWidth }: RowCopies,
+): readonly string[] {
+  const images = parts.at(-1)![1];
+  const shaped = (part: string, [from, to]: Part) =>
+    onnx.emit('Reshape', [part, onnx.ints([to - from, channels * copies, height * outWidth])]);
+  if (parts.length === 1 && copies === 1 && top === 0 && height === outHeight) return [shaped(y, parts[0]!)];
+  const count = images * channels * outHeight;
+  const rows = onnx.emit('Reshape', [y, onnx.ints([count, outWidth])]);
+  const withZeros = onnx.emit('Pad', [rows, onnx.ints([0, 0, 1, 0])]);
+  return parts.map((part) => {
+    const [from, to] = part.map((image) => image * channels) as [number, number];
+    const key = `rows ${[channels, copies, top, step, height, outHeight, count, part]}`;
+    const sources = onnx.table(key, () => {
+      const found = new Int32Array((to - from) * copies * height);
+      let next = 0;
+      for (let plane = from; plane < to; plane++) {
+        for (let copy = 0; copy < copies; copy++) {
+          for (let at = 0; at < height; at++) {
+            const h = at + top - copy * step;
+            found[next++] = h < 0 || h >= outHeight ? count : plane * outHeight + h;
+          }
+        }
+      }
+      return ndarray(found, [found.length], 'int32');
+    });
+    return shaped(onnx.emit('Gather', [withZeros, sources], { axis: { int: 0 } }), part);
+  });
+}
+
+/** The weight's gradient [K, C, ...kernel] from a product for each picture, [n, K · taps · C] in this order. */
 function weightOfProducts(
   onnx: Lowering,
   products: string,
-  [n, k, kh, kw, c]: readonly [number, number, number, number, number],
+  [n, k, c]: readonly [number, number, number],
+  kernel: readonly number[],
+  dtype: DType = 'float32',
 ): string {
-  const sum = lowerRowSum(onnx, products, [n, k * kh * kw * c], 'float32');
-  const parts = onnx.emit('Reshape', [sum, onnx.ints([k, kh, kw, c])]);
-  return onnx.emit('Transpose', [parts], { perm: { ints: [0, 3, 1, 2] } });
+  const taps = kernel.reduce((a, b) => a * b, 1);
+  const sum = lowerRowSum(onnx, products, [n, k * taps * c], dtype);
+  const parts = onnx.emit('Reshape', [sum, onnx.ints([k, taps, c])]);
+  const ordered = onnx.emit('Transpose', [parts], { perm: { ints: [0, 2, 1] } });
+  return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
 }
 
 /** Columns `offset` to `offset + outWidth` of [rows, width], with zeros outside. */
@@ -177,7 +233,7 @@ function weightBySlices(
   const [kh, kw] = kernel as [number, number];
   if (groups === 1 && fillsBlocks(onnx, tx)) {
     const [top, left] = pads as [number, number];
-    const right = copiesByPlace(onnx, x, tx, {
+    const [right] = copiesByPlace(onnx, x, tx, {
       places: spatial as [number, number],
       count: kh * kw,
       at: (h, w, tap) => [
@@ -187,7 +243,7 @@ function weightBySlices(
       key: `taps ${[kernel, strides, dilations, top, left]}`,
     });
     const plane = onnx.emit('Reshape', [y, onnx.ints([n, k, positions])]);
-    return weightOfProducts(onnx, onnx.emit('MatMul', [plane, right]), [n, k, kh, kw, c]);
+    return weightOfProducts(onnx, onnx.emit('MatMul', [plane, right!]), [n, k, c], kernel);
   }
   const axes = onnx.ints(strides.map((_, i) => i + 2));
   const count = strides.length;
@@ -209,8 +265,5 @@ function weightBySlices(
   const left = onnx.emit('Reshape', [y, onnx.ints([n, groups, k / groups, positions])]);
   const right = onnx.emit('Reshape', [columns, onnx.ints([n, groups, taps.length * perGroup, positions])]);
   const products = lowerProduct(onnx, left, right, { transB: true, rank: 4 });
-  const sum = onnx.emit('ReduceSum', [products, onnx.ints([0])], { keepdims: { int: 0 } });
-  const shaped = onnx.emit('Reshape', [sum, onnx.ints([k, taps.length, perGroup])]);
-  const ordered = onnx.emit('Transpose', [shaped], { perm: { ints: [0, 2, 1] } });
-  return onnx.emit('Reshape', [ordered, onnx.ints([k, perGroup, ...kernel])]);
+  return weightOfProducts(onnx, products, [n, k, perGroup], kernel, tx.dtype);
 }
