@@ -62,6 +62,10 @@ class BlockedLayout {
   readonly #out: OnnxNode[] = [];
   /** Values that exist blocked, by plain name. */
   readonly #blocked = new Map<string, string>();
+  /** The two blocked values that a product of whole values was made of. */
+  readonly #factors = new Map<string, readonly [string, string]>();
+  /** How often each value of the given graph is read. */
+  readonly #reads = new Map<string, number>();
   /** Values that do not exist in the plain layout yet, with the node of the given graph that makes them. */
   readonly #pending = new Map<string, OnnxNode>();
   #count = 0;
@@ -72,6 +76,8 @@ class BlockedLayout {
   }
 
   run(nodes: readonly OnnxNode[]): OnnxNode[] {
+    for (const name of nodes.flatMap(({ inputs }) => inputs))
+      this.#reads.set(name, (this.#reads.get(name) ?? 0) + 1);
     for (const node of nodes) {
       inferType(node, this.#types, this.#options.initializers);
       if (!this.#replace(node)) this.#keep(node);
@@ -191,15 +197,19 @@ class BlockedLayout {
 
   /** slope · x + shift for each channel, as a convolution of each channel with one tap; both [C]. */
   #affine(x: string, channels: number, slope: string, shift?: string): string {
-    const weight = this.#reshape(slope, [channels, 1, 1, 1]);
+    return this.#perPlane(x, this.#reshape(slope, [channels, 1, 1, 1]), channels, [1, 1], shift);
+  }
+
+  /** A convolution of each channel with a kernel of its own, without padding. */
+  #perPlane(x: string, weight: string, channels: number, kernel: readonly number[], bias?: string): string {
     return this.#emit(
       'Conv',
-      [x, weight, ...(shift === undefined ? [] : [shift])],
+      [x, weight, ...(bias === undefined ? [] : [bias])],
       {
         strides: { ints: [1, 1] },
         pads: { ints: [0, 0, 0, 0] },
         dilations: { ints: [1, 1] },
-        kernel_shape: { ints: [1, 1] },
+        kernel_shape: { ints: kernel },
         group: { int: channels },
       },
       domain,
@@ -236,7 +246,7 @@ class BlockedLayout {
     this.#write('Reshape', [this.#overChannels('ReduceMean', x, shape), this.#ints([channels])], mean);
     const one = this.#options.constant(ndarray(new Float32Array(channels).fill(1), [channels]));
     const centred = this.#affine(x, channels, one, this.#emit('Neg', [mean]));
-    const squares = this.#overChannels('ReduceMean', this.#emit('Mul', [centred, centred]), shape);
+    const squares = this.#products('ReduceMean', [centred, centred], shape);
     this.#write('Reshape', [squares, this.#ints([channels])], variance);
     const offset = this.#options.constant(ndarray([epsilon], [], 'float32'));
     const deviation = this.#emit('Sqrt', [this.#emit('Add', [variance, offset])]);
@@ -250,7 +260,26 @@ class BlockedLayout {
     const drop = { keepdims: { int: 0 } };
     // two short reductions: ONNX Runtime has fast kernels for one run of axes, none for two
     const rows = this.#emit(type, [parts, this.#ints([2])], drop);
-    return this.#emit(type === 'ReduceMean' ? type : 'ReduceSum', [rows, this.#ints([0])], drop);
+    return this.#emit(type, [rows, this.#ints([0])], drop);
+  }
+
+  /**
+   * A reduction of x · y over batch and positions: [1, C]. The planes of y are the kernels of a convolution of x's, one
+   * each: nothing is written that is as large as they are.
+   */
+  #products(type: string, [x, y]: readonly [string, string], shape: readonly number[]): string {
+    const [n, channels, height, width] = shape as [number, number, number, number];
+    // each plane is one running sum, which loses digits over very many terms
+    if (height * width > 4096) return this.#overChannels(type, this.#emit('Mul', [x, y]), shape);
+    const planes = n * channels;
+    const kernels = this.#reshape(y, [planes, 1, height, width]);
+    const sums = this.#perPlane(this.#reshape(x, [1, planes, height, width]), kernels, planes, [
+      height,
+      width,
+    ]);
+    const each = type === 'ReduceMean' ? 1 / (n * height * width) : 1;
+    const row = this.#options.constant(ndarray(new Float32Array(n).fill(each), [1, n]));
+    return this.#emit('MatMul', [row, this.#reshape(sums, [n, channels])]);
   }
 
   #isFilledWith(name: string, value: number): boolean {
@@ -266,7 +295,13 @@ class BlockedLayout {
     const list = this.#options.initializers.get(axes)?.data;
     if (blocked === undefined || !list || [...list].map(Number).sort().join() !== '0,2,3') return false;
     const { shape } = this.#types.get(x)!;
-    const total = this.#overChannels(node.type, blocked, shape);
+    const factors = this.#reads.get(x) === 1 ? this.#factors.get(x) : undefined;
+    const total =
+      node.type === 'ReduceSumSquare'
+        ? this.#products('ReduceSum', [blocked, blocked], shape)
+        : factors
+          ? this.#products(node.type, factors, shape)
+          : this.#overChannels(node.type, blocked, shape);
     const keep = keepdims && 'int' in keepdims ? keepdims.int === 1 : true;
     this.#write('Reshape', [total, this.#ints(keep ? [1, shape[1]!, 1, 1] : [shape[1]!])], node.outputs[0]!);
     return true;
@@ -328,6 +363,8 @@ class BlockedLayout {
       this.#plain(input);
       return input;
     });
+    if (node.type === 'Mul' && full.length === 2)
+      this.#factors.set(node.outputs[0]!, inputs as [string, string]);
     return this.#made(node, this.#emit(node.type, inputs, node.attributes));
   }
 }

@@ -4,7 +4,7 @@
  * or strided copy is rows read from other places, with all threads.
  */
 
-import { ndarray } from '../array.ts';
+import { type DType, ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -55,8 +55,7 @@ export function copiesByPlace(
   const count = (n * channels * height * width) / block;
   const blocked = onnx.emit('ReorderInput', [x], {}, 'com.microsoft.nchwc');
   const rows = onnx.emit('Reshape', [blocked, onnx.ints([count, block])]);
-  const zeros = onnx.table(`row of ${block} zeros`, () => ndarray(new Float32Array(block), [1, block]));
-  const withZeros = onnx.emit('Concat', [rows, zeros], { axis: { int: 0 } });
+  const withZeros = onnx.emit('Concat', [rows, zerosOf(onnx, 'float32', [1, block])], { axis: { int: 0 } });
   const [high, wide] = copies.places;
   return parts.map((part) => {
     const sources = onnx.table(`places ${[shape, high, wide, copies.count, copies.key, part]}`, () =>
@@ -68,6 +67,12 @@ export function copiesByPlace(
       onnx.ints([part[1] - part[0], high * wide, copies.count * channels]),
     ]);
   });
+}
+
+/** Zeros to join to a long array: ONNX Runtime copies with all threads in Concat, with one in Pad. */
+export function zerosOf(onnx: Lowering, dtype: DType, shape: readonly number[]): string {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return onnx.table(`zeros ${[dtype, shape]}`, () => ndarray(Array(size).fill(0), shape, dtype));
 }
 
 /** For each picture, place, copy and block the row of the blocked value, or the one behind the last for zeros. */

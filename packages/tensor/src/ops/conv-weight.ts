@@ -6,7 +6,14 @@
 import { type DType, ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import { type Copies, copiesByPlace, fillsBlocks, type Part, partsOf } from './conv-weight-blocked.ts';
+import {
+  type Copies,
+  copiesByPlace,
+  fillsBlocks,
+  type Part,
+  partsOf,
+  zerosOf,
+} from './conv-weight-blocked.ts';
 import { lowerProduct, lowerRowSum } from './matmul.ts';
 
 /** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
@@ -64,6 +71,7 @@ function weightByShifts(
   const parts = isBlocked ? partsOf(n, (kh * k + kw * c) * height * outWidth) : ([[0, n]] as const);
   const lefts = rowCopies(onnx, y, {
     parts,
+    dtype: ty.dtype,
     channels: k,
     copies: kh,
     top,
@@ -114,6 +122,7 @@ function weightByShifts(
 /** What `rowCopies` makes of y [N, channels, outHeight, outWidth]. */
 interface RowCopies {
   readonly parts: readonly Part[];
+  readonly dtype: DType;
   readonly channels: number;
   readonly copies: number;
   readonly top: number;
@@ -127,7 +136,7 @@ interface RowCopies {
 function rowCopies(
   onnx: Lowering,
   y: string,
-  { parts, channels, copies, top, step, height, outHeight, outWidth }: RowCopies,
+  { parts, dtype, channels, copies, top, step, height, outHeight, outWidth }: RowCopies,
 ): readonly string[] {
   const images = parts.at(-1)![1];
   const shaped = (part: string, [from, to]: Part) =>
@@ -135,7 +144,7 @@ function rowCopies(
   if (parts.length === 1 && copies === 1 && top === 0 && height === outHeight) return [shaped(y, parts[0]!)];
   const count = images * channels * outHeight;
   const rows = onnx.emit('Reshape', [y, onnx.ints([count, outWidth])]);
-  const withZeros = onnx.emit('Pad', [rows, onnx.ints([0, 0, 1, 0])]);
+  const withZeros = onnx.emit('Concat', [rows, zerosOf(onnx, dtype, [1, outWidth])], { axis: { int: 0 } });
   return parts.map((part) => {
     const [from, to] = part.map((image) => image * channels) as [number, number];
     const key = `rows ${[channels, copies, top, step, height, outHeight, count, part]}`;
@@ -189,7 +198,8 @@ function shiftColumns(
   }
   const flat = onnx.emit('Reshape', [x, onnx.ints([rows * width])]);
   const [before, after] = [left, Math.max(0, (kw - 1) * dw - left)];
-  const padded = onnx.emit('Pad', [flat, onnx.ints([before, after])]);
+  const ends = [before, after].map((count) => (count > 0 ? [zerosOf(onnx, dtype, [count])] : []));
+  const padded = onnx.emit('Concat', [...ends[0]!, flat, ...ends[1]!], { axis: { int: 0 } });
   const start = before + offset;
   const slice = onnx.emit('Slice', [
     padded,

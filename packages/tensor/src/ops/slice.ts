@@ -37,10 +37,14 @@ const sliceOperator = defineOperator<SliceAttributes>({
     if (step < 0) return [flip(g!, axis)];
     const places = placesOf(x, axis, start, size, step);
     if (places) return [g!.matmul(places)];
-    const dilated = dilate(g!, axis, step);
-    const used = step === 1 || size === 0 ? size : addDims((size as number) * step - step, 1);
-    const after = subDims(subDims(x.shape[axis]!, start), used);
-    return [padZeros(dilated, axis, start, after)];
+    const room = subDims(x.shape[axis]!, start);
+    if (step === 1 || size === 0) return [padZeros(g!, axis, start, subDims(room, size))];
+    const spread = (size as number) * step;
+    const fits = typeof room === 'number' && room >= spread; // mostly nothing is left to cut off
+    const [dilated, used] = fits
+      ? [withGaps(g!, axis, step), spread]
+      : [dilate(g!, axis, step), spread - step + 1];
+    return [padZeros(dilated, axis, start, subDims(room, used))];
   },
 });
 
@@ -110,11 +114,16 @@ export function flip(x: Tensor, axis: number): Tensor {
 
 /** `step − 1` zeros between neighbours along an axis: [a b c] with step 2 is [a 0 b 0 c]. */
 export function dilate(x: Tensor, axis: number, step: number): Tensor {
-  if (step === 1) return x;
+  const dim = x.shape[axis] as number;
+  if (step === 1 || dim === 0) return x;
+  return slice(withGaps(x, axis, step), axis, 0, dim * step - step + 1);
+}
+
+/** `step − 1` zeros behind each element of an axis. */
+function withGaps(x: Tensor, axis: number, step: number): Tensor {
   const [before, dim, rest] = [x.shape.slice(0, axis), x.shape[axis] as number, x.shape.slice(axis + 1)];
-  if (dim === 0) return x;
   const spread = padZeros(reshape(x, [...before, dim, 1, ...rest]), axis + 1, 0, step - 1);
-  return slice(reshape(spread, [...before, dim * step, ...rest]), axis, 0, dim * step - step + 1);
+  return reshape(spread, [...before, dim * step, ...rest]);
 }
 
 interface PadAttributes {
