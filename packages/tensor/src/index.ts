@@ -25,7 +25,7 @@ export type { Dim, Shape } from './dims.ts';
 export { type Jitted, jit } from './jit.ts';
 export { type CacheView, type CacheWrite, KvCache, type KvCacheOptions } from './kv-cache.ts';
 export { lower, type Model } from './lower.ts';
-export { defineOperator, type Lowering, type Operator, operators, type Provider } from './operator.ts';
+export { defineOperator, type Lowering, type Operator, operators } from './operator.ts';
 export { gelu, leakyRelu, relu, silu, softplus } from './ops/activation.ts';
 export * from './ops/arithmetic.ts';
 export {
@@ -71,6 +71,7 @@ export {
 export { dilate, flip, pad, select, slice } from './ops/slice.ts';
 export * from './ops/softmax.ts';
 export * from './ops/unary.ts';
+export type { Provider } from './provider.ts';
 export { DeviceArray, keepOnDevice, type Resident } from './resident.ts';
 export { Store } from './store.ts';
 export { Parameter, Tensor, TensorError, withScope } from './tensor.ts';

@@ -20,7 +20,8 @@ import { type Dim, type Shape, termsOf } from './dims.ts';
 import { type AttributeValue, encodeModel, type OnnxNode, type OnnxValue, onnxType } from './onnx.ts';
 import { withoutIdentities, withoutUnused } from './onnx-passes.ts';
 import type { KnownType } from './onnx-types.ts';
-import type { Lowering, OnnxAttributes, Provider } from './operator.ts';
+import type { Lowering, OnnxAttributes } from './operator.ts';
+import type { Provider } from './provider.ts';
 import type { Node, Parameter, Tensor } from './tensor.ts';
 
 /** An ONNX model and what its inputs and outputs are called. */

@@ -3,18 +3,11 @@
 import type { DType, NdArray } from './array.ts';
 import type { Dim, Shape } from './dims.ts';
 import type { AttributeValue } from './onnx.ts';
+import type { Provider } from './provider.ts';
 import { getScope, type Node, Tensor, TensorError, type TensorType } from './tensor.ts';
 
 /** Plain data only: attributes are compared by their JSON text. */
 export type Attributes = { readonly [key: string]: unknown };
-
-/** ONNX Runtime's execution providers that graphs are made for. */
-export type Provider = 'cpu' | 'wasm' | 'webgpu' | 'cuda';
-
-/** Whether it has ONNX Runtime's kernels for processors: those of `com.microsoft`, and no shaders. */
-export function isOnProcessor(provider: Provider | undefined): boolean {
-  return provider === 'cpu' || provider === 'wasm';
-}
 
 /** What a lowering may use. Values of the ONNX graph are known by name. */
 export interface Lowering {

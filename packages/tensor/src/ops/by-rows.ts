@@ -1,7 +1,7 @@
 /** Functions of rows, computed block by block so that what they make stays in the processor's caches. */
 
 import { productOf } from '../dims.ts';
-import { isOnProcessor, type Provider } from '../operator.ts';
+import { isOnProcessor, type Provider } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { concat, split } from './shape.ts';
 

@@ -2,7 +2,8 @@
 
 import { type DType, ndarray } from '../array.ts';
 import { broadcastShapes, productOf } from '../dims.ts';
-import { apply, defineOperator, isOnProcessor, type Lowering, refuse } from '../operator.ts';
+import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { unbroadcast } from './broadcast.ts';
 import { defineMethods } from './methods.ts';

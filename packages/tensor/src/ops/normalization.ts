@@ -1,7 +1,8 @@
 /** Normalisation layers as operators. */
 
 import { productOf, type Shape, sameShape } from '../dims.ts';
-import { apply, applyMany, defineOperator, isOnProcessor, refuse } from '../operator.ts';
+import { apply, applyMany, defineOperator, refuse } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { ones, uniformValue, zeros } from './constant.ts';
 import { defineMethods } from './methods.ts';

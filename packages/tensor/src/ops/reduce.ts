@@ -2,7 +2,8 @@
 
 import { sizeOf } from '../array.ts';
 import { type Dim, mulDims, type Shape } from '../dims.ts';
-import { apply, defineOperator, isOnProcessor, type Lowering } from '../operator.ts';
+import { apply, defineOperator, type Lowering } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import { normalizeAxis, type Tensor } from '../tensor.ts';
 import { constant } from './constant.ts';
 import { lowerRowSum } from './matmul.ts';

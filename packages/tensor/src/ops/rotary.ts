@@ -2,6 +2,7 @@
 
 import { productOf, type Shape, sameShape } from '../dims.ts';
 import { apply, defineOperator, type Lowering, refuse } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { lowerReshape } from './shape.ts';
 
@@ -21,7 +22,7 @@ const rotaryOperator = defineOperator({
   },
   lower(onnx, [x, cos, sin], { inputs }) {
     const { shape, dtype } = inputs[0]!;
-    const fused = (onnx.provider === 'cpu' || onnx.provider === 'wasm') && dtype === 'float32';
+    const fused = isOnProcessor(onnx.provider) && dtype === 'float32';
     if (!fused) return turned(onnx, x!, cos!, sin!, inputs[0]!);
     const [batch, time] = [productOf(shape.slice(0, -3)), shape.at(-3)!];
     const rows = lowerReshape(onnx, x!, [batch, time, productOf(shape.slice(-2))]);

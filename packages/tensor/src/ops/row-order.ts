@@ -4,7 +4,8 @@
  */
 
 import { ndarray, sizeOf } from '../array.ts';
-import { isOnProcessor, type Lowering } from '../operator.ts';
+import type { Lowering } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** A part of a transposed array: `size` places of `axis` from `start` on. */

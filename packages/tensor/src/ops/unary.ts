@@ -2,7 +2,8 @@
 
 import type { DType } from '../array.ts';
 import { onnxType } from '../onnx.ts';
-import { apply, defineOperator, isOnProcessor, type Lowering } from '../operator.ts';
+import { apply, defineOperator, type Lowering } from '../operator.ts';
+import { isOnProcessor } from '../provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { where } from './comparison.ts';
 import { defineMethods } from './methods.ts';

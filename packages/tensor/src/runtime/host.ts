@@ -5,6 +5,7 @@
 
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
 import { allocate, type DType, type NdArray, sizeOf } from '../array.ts';
+import { isOnProcessor, type Provider } from '../provider.ts';
 import { type CachePart, KvBuffers, type KvShape } from './kv-buffers.ts';
 
 /** What the host needs of onnxruntime-node or onnxruntime-web. */
@@ -104,7 +105,7 @@ interface Slot {
 
 /** How the device's thread sets up ONNX Runtime. */
 export interface HostOptions {
-  readonly provider: 'cpu' | 'wasm' | 'webgpu' | 'cuda';
+  readonly provider: Provider;
   readonly threads: number;
   readonly stores: StoreKind;
 }
@@ -176,7 +177,7 @@ export class Host {
           }
         : {};
     const session = await this.#ort.InferenceSession.create(request.model, {
-      executionProviders: provider === 'cpu' || provider === 'wasm' ? [provider] : [provider, 'cpu'],
+      executionProviders: isOnProcessor(provider) ? [provider] : [provider, 'cpu'],
       graphOptimizationLevel: 'all',
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
@@ -197,7 +198,7 @@ export class Host {
       },
       // A plan of all buffers, made of the first run, is one more block beside what that run has taken: training needs
       // less memory without it, and no more time.
-      ...(provider === 'cpu' || provider === 'wasm' ? { enableMemPattern: false } : {}),
+      ...(isOnProcessor(provider) ? { enableMemPattern: false } : {}),
       ...(request.profile ? { enableProfiling: true, profileFilePrefix: request.profile } : {}),
     });
     this.#sessions.set(request.session, {

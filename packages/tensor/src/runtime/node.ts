@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { Provider } from '../operator.ts';
+import type { Provider } from '../provider.ts';
 import type { Message, Port } from './channel.ts';
 import type { StoreKind } from './host.ts';
 

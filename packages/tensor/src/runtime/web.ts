@@ -1,6 +1,6 @@
 /** Opens a Web Worker in a browser. The same exports as `node.ts`. */
 
-import type { Provider } from '../operator.ts';
+import type { Provider } from '../provider.ts';
 import type { Port } from './channel.ts';
 import type { StoreKind } from './host.ts';
 
