@@ -22,19 +22,32 @@ export const benchOptions = {
   },
   minutes: { type: 'number', min: 0, description: 'begin nothing new after so many minutes' },
   folder: { type: 'string', description: 'checkpoints and trained weights; default a folder in the cache' },
-  readme: { type: 'boolean', description: 'only make the README’s tables anew from results.json' },
+  readme: {
+    type: 'boolean',
+    description: 'only judge what results.json has by today’s rules, and make the README’s tables of it',
+  },
 } as const;
 
 /** A file beside a paper's sources, by the `import.meta.url` of one of them. What is compiled has neither. */
 const beside = (from: string, name: string) => fileURLToPath(new URL(name, from));
 
-/** `wp bench PAPER --readme`. */
-export async function remakeReadme(from: string, id: string, output: Output): Promise<void> {
-  const [results, readme] = [beside(from, 'results.json'), beside(from, 'README.md')];
-  const { report } = JSON.parse(await readFile(results, 'utf8')) as { report: Report };
-  await writeFileWhole(readme, withResults(await readFile(readme, 'utf8'), id, report));
+/** `wp bench PAPER --readme`: what the claims come to by today's rules, in `results.json` and in the README. */
+export async function remakeReadme<M extends MeasuredRun>(
+  { from, id, withReport }: Pick<GrowOptions<M>, 'from' | 'withReport'> & { readonly id: string },
+  output: Output,
+): Promise<void> {
+  const [path, readme] = [beside(from, 'results.json'), beside(from, 'README.md')];
+  const { report: _, ...measured } = await readResults<M>(path);
+  const results = withReport(measured as unknown as M);
+  await writeResults(path, results);
+  await writeFileWhole(readme, withResults(await readFile(readme, 'utf8'), id, results.report));
   output.print(readme);
   output.result({ readme });
+}
+
+/** Whole or not at all. */
+async function writeResults(path: string, results: object): Promise<void> {
+  await writeFileWhole(path, `${JSON.stringify(results, null, 1)}\n`);
 }
 
 /** Throws a UserError where a quick run would write into the figures that a paper shows. */
@@ -105,7 +118,7 @@ export async function growResults<M extends MeasuredRun>(options: GrowOptions<M>
     results,
     async save() {
       if (out === undefined) return;
-      await writeFileWhole(out, `${JSON.stringify(withReport(results as M), null, 1)}\n`);
+      await writeResults(out, withReport(results as M));
     },
     isOver: () => signal.aborted || performance.now() > deadline,
   };

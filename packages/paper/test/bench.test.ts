@@ -10,6 +10,7 @@ import {
   type MeasuredRun,
   partOf,
   printResults,
+  readResults,
   refuseQuick,
   remakeReadme,
 } from '../src/bench.ts';
@@ -128,9 +129,14 @@ test('a quick run is refused as the figures of a paper', async () => {
 test('the README is made anew between its markers from what was measured', async () => {
   const [begin, end] = readmeMarkers('x');
   await writeFile(join(folder, 'README.md'), `before\n${begin}\nold\n${end}\nafter\n`);
-  await writeFile(join(folder, 'results.json'), JSON.stringify({ report: report([42]) }));
+  const results = join(folder, 'results.json');
+  const { results: measured } = await open();
+  measured.values.push(42);
+  // judged by rules of another day
+  await writeFile(results, JSON.stringify({ ...measured, report: report([41]) }));
   const { said, output } = listener();
-  await remakeReadme(from, 'x', output);
+  await remakeReadme({ from, id: 'x', withReport }, output);
+  assert.deepEqual((await readResults(results)).report, report([42]));
   const readme = await readFile(join(folder, 'README.md'), 'utf8');
   assert.match(readme, /^before\n[\s\S]*\| 42 \|[\s\S]*\nafter\n$/);
   assert.doesNotMatch(readme, /old/);

@@ -45,7 +45,8 @@ export const benchCommand = defineCommand({
   examples: ['wp bench 3dmotformer --quick', 'wp bench 3dmotformer --out results.json'],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) return wp.remakeReadme(import.meta.url, '3dmotformer', output);
+    if (options.readme)
+      return wp.remakeReadme({ from: import.meta.url, id: '3dmotformer', withReport: wp.withReport }, output);
     const { quick, stage, part } = options;
     const settings: Settings = {
       epochs: quick ? 1 : options.epochs,

@@ -67,7 +67,8 @@ export const benchCommand = defineCommand({
   examples: ['wp bench agd --quick', 'wp bench agd --out results.json', 'wp bench agd --readme'],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) return wp.remakeReadme(import.meta.url, 'agd', output);
+    if (options.readme)
+      return wp.remakeReadme({ from: import.meta.url, id: 'agd', withReport: wp.withReport }, output);
     const { quick, stage } = options;
     wp.refuseQuick(import.meta.url, quick, options.out);
     const scales = options.scales.split(',').map(Number);

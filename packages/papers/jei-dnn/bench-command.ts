@@ -63,7 +63,8 @@ export const bench = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) return wp.remakeReadme(import.meta.url, 'jei-dnn', output);
+    if (options.readme)
+      return wp.remakeReadme({ from: import.meta.url, id: 'jei-dnn', withReport: wp.withReport }, output);
     const { quick, out } = options;
     wp.refuseQuick(import.meta.url, quick, out);
     const asked = options.costWeights && wp.sortedCostWeights(options.costWeights);

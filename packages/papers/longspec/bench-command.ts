@@ -85,7 +85,8 @@ export const benchCommand = defineCommand({
   ],
   async execute({ options, output, signal }) {
     const wp = await engine();
-    if (options.readme) return wp.remakeReadme(import.meta.url, 'longspec', output);
+    if (options.readme)
+      return wp.remakeReadme({ from: import.meta.url, id: 'longspec', withReport: wp.withReport }, output);
     const { quick, data, draft, model: folder = wp.shippedFolder } = options;
     if (data === undefined) throw new UserError('--data is missing: text files or folders of them');
     wp.refuseQuick(import.meta.url, quick, options.out);
