@@ -4,8 +4,9 @@
  */
 
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Report, withResults } from '@working-papers/edition';
 import type { Output } from './command.ts';
@@ -55,6 +56,26 @@ export function refuseQuick(from: string, quick: boolean, out: string | undefine
   const shown = [beside(from, 'results.json'), beside(from, 'README.md')];
   if (quick && out !== undefined && shown.includes(resolve(out)))
     throw new UserError('--quick is never written into the paper’s own results.json: choose another --out');
+}
+
+/** Where a bench keeps what it trained. */
+export interface BenchFolder extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** The folder that was asked for, or `otherwise`; a quick run has one of its own that is gone afterwards. */
+export async function openBenchFolder(
+  quick: boolean,
+  asked: string | undefined,
+  otherwise: string,
+): Promise<BenchFolder> {
+  const path = quick ? await mkdtemp(join(tmpdir(), 'wp-bench-')) : (asked ?? otherwise);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      if (quick) await rm(path, { recursive: true, force: true });
+    },
+  };
 }
 
 /** An option of benches that train much: N processes side by side, a core each, then one without it that measures. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { type Report, readmeMarkers } from '@working-papers/edition';
 import {
   growResults,
   type MeasuredRun,
+  openBenchFolder,
   partOf,
   printResults,
   readResults,
@@ -141,6 +143,25 @@ test('the README is made anew between its markers from what was measured', async
   assert.match(readme, /^before\n[\s\S]*\| 42 \|[\s\S]*\nafter\n$/);
   assert.doesNotMatch(readme, /old/);
   assert.deepEqual(said.result, { readme: join(folder, 'README.md') });
+});
+
+test('what was trained is kept where it was asked for, or elsewhere; of a quick run nothing is', async () => {
+  for (const [asked, path] of [
+    [folder, folder],
+    [undefined, 'elsewhere'],
+  ] as const) {
+    await using kept = await openBenchFolder(false, asked, 'elsewhere');
+    assert.equal(kept.path, path);
+  }
+  assert.ok(existsSync(folder));
+  let path: string;
+  {
+    await using own = await openBenchFolder(true, folder, 'elsewhere');
+    path = own.path;
+    assert.ok(path !== folder && existsSync(path));
+    await writeFile(join(path, 'weights'), '');
+  }
+  assert.ok(!existsSync(path));
 });
 
 test('a person sees the tables, and that a quick run is one', async () => {

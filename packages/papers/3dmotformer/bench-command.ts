@@ -7,10 +7,7 @@ import type { Measured, Settings } from './results.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
-  rm: (await import('node:fs/promises')).rm,
-  mkdtemp: (await import('node:fs/promises')).mkdtemp,
   ...(await import('node:path')),
-  tmpdir: (await import('node:os')).tmpdir,
   ...(await import('@working-papers/nn/datasets')),
   ...(await import('@working-papers/paper/bench')),
   ...(await import('@working-papers/paper/manifest')),
@@ -62,83 +59,80 @@ export const benchCommand = defineCommand({
       withReport: wp.withReport,
     });
     const wants = (part: typeof stage) => stage === 'all' || stage === part;
-    const temporary = quick ? await wp.mkdtemp(wp.join(wp.tmpdir(), 'mot-bench-')) : undefined;
-    const folder = temporary ?? options.folder ?? wp.join(wp.cacheFolder(), '3dmotformer');
+    await using kept = await wp.openBenchFolder(
+      quick,
+      options.folder,
+      wp.join(wp.cacheFolder(), '3dmotformer'),
+    );
     await using device = await wp.openDevice();
-    try {
-      if (wants('trackers')) {
-        const recordings = await wp.loadKitti();
-        const all = wp.candidatesOf(settings);
-        const wanted = quick
-          ? all
-              .filter(({ hertz, training }) => hertz === 2 && (!training || training.length === 6))
-              .slice(0, 5)
-          : all;
-        // a training that several are measured with is in one part
-        const trainings = wanted.filter(({ training, matcher, coast }) => training && !matcher && !coast);
-        for (const candidate of part === undefined ? wanted : wp.partOf(trainings, part)) {
-          const { name, hertz, seed } = candidate;
-          const same = (each: (typeof results.trackers)[number]) =>
-            each.name === name && each.hertz === hertz && each.seed === seed;
-          if (part === undefined && results.trackers.some(same)) continue;
-          if (isOver()) break;
-          using bar = output.progress(`${name}, ${hertz} Hz, seed ${seed}`, 1);
-          let steps = 0;
-          const bench: Bench = {
-            device,
-            recordings,
-            settings,
-            folder,
-            signal,
-            onStep: (done, loss) => {
-              steps = done;
-              bar.update(0, `update ${steps}, loss ${loss.toFixed(3)}`);
-            },
-          };
-          if (part === undefined) {
-            results.trackers.push(await wp.measureCandidate(bench, candidate));
-            await save();
-          } else await wp.trainCandidate(bench, candidate);
-          bar.update(1);
-        }
-        if (part !== undefined) return;
-      }
-      if ((wants('crowds') || wants('soak')) && !isOver()) {
-        const { model, weights, options: described } = await wp.readMotFormer();
-        const { graph, classes } = described;
-        const compiled = await wp.compileMotFormer({
+    if (wants('trackers')) {
+      const recordings = await wp.loadKitti();
+      const all = wp.candidatesOf(settings);
+      const wanted = quick
+        ? all.filter(({ hertz, training }) => hertz === 2 && (!training || training.length === 6)).slice(0, 5)
+        : all;
+      // a training that several are measured with is in one part
+      const trainings = wanted.filter(({ training, matcher, coast }) => training && !matcher && !coast);
+      for (const candidate of part === undefined ? wanted : wp.partOf(trainings, part)) {
+        const { name, hertz, seed } = candidate;
+        const same = (each: (typeof results.trackers)[number]) =>
+          each.name === name && each.hertz === hertz && each.seed === seed;
+        if (part === undefined && results.trackers.some(same)) continue;
+        if (isOver()) break;
+        using bar = output.progress(`${name}, ${hertz} Hz, seed ${seed}`, 1);
+        let steps = 0;
+        const bench: Bench = {
           device,
-          model,
-          weights,
-          graph,
-          classes: classes.length,
-        });
-        const open = {
-          [wp.names.network]: () => wp.worldFrames(compiled.open()),
-          [wp.names.kalman]: () => wp.kalmanFrames(),
+          recordings,
+          settings,
+          folder: kept.path,
+          signal,
+          onStep: (done, loss) => {
+            steps = done;
+            bar.update(0, `update ${steps}, loss ${loss.toFixed(3)}`);
+          },
         };
-        if (wants('crowds')) {
-          const objects = quick ? [10, 50] : [10, 50, 100, 200, 500];
-          results.crowds = await wp.measureCrowds(open, objects, quick ? 10 : 100);
+        if (part === undefined) {
+          results.trackers.push(await wp.measureCandidate(bench, candidate));
+          await save();
+        } else await wp.trainCandidate(bench, candidate);
+        bar.update(1);
+      }
+      if (part !== undefined) return;
+    }
+    if ((wants('crowds') || wants('soak')) && !isOver()) {
+      const { model, weights, options: described } = await wp.readMotFormer();
+      const { graph, classes } = described;
+      const compiled = await wp.compileMotFormer({
+        device,
+        model,
+        weights,
+        graph,
+        classes: classes.length,
+      });
+      const open = {
+        [wp.names.network]: () => wp.worldFrames(compiled.open()),
+        [wp.names.kalman]: () => wp.kalmanFrames(),
+      };
+      if (wants('crowds')) {
+        const objects = quick ? [10, 50] : [10, 50, 100, 200, 500];
+        results.crowds = await wp.measureCrowds(open, objects, quick ? 10 : 100);
+        await save();
+      }
+      if (wants('soak') && !isOver()) {
+        const frames = quick ? 1000 : 100_000;
+        results.soaks = [];
+        for (const [method, begin] of Object.entries(open)) {
+          using bar = output.progress(`${method}, ${frames} frames`, frames);
+          const onProgress = (done: number) => bar.update(done);
+          const tracker = begin();
+          results.soaks.push(await wp.soak({ tracker, method, frames, signal, onProgress }));
           await save();
         }
-        if (wants('soak') && !isOver()) {
-          const frames = quick ? 1000 : 100_000;
-          results.soaks = [];
-          for (const [method, begin] of Object.entries(open)) {
-            using bar = output.progress(`${method}, ${frames} frames`, frames);
-            const onProgress = (done: number) => bar.update(done);
-            const tracker = begin();
-            results.soaks.push(await wp.soak({ tracker, method, frames, signal, onProgress }));
-            await save();
-          }
-        }
-        await compiled.dispose();
       }
-      signal.throwIfAborted();
-    } finally {
-      if (temporary !== undefined) await wp.rm(temporary, { recursive: true, force: true });
+      await compiled.dispose();
     }
+    signal.throwIfAborted();
     wp.printResults(output, wp.withReport(results));
   },
 });

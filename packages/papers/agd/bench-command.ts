@@ -8,10 +8,7 @@ import type { Trajectories } from './trajectories.ts';
 
 // The engine is loaded when the command runs, not when its help is shown.
 const engine = async () => ({
-  rm: (await import('node:fs/promises')).rm,
-  mkdtemp: (await import('node:fs/promises')).mkdtemp,
   ...(await import('node:path')),
-  tmpdir: (await import('node:os')).tmpdir,
   ...(await import('@working-papers/models/cifar10-files')),
   ...(await import('@working-papers/models/cifar10-judge')),
   ...(await import('@working-papers/models/cifar10-training')),
@@ -108,93 +105,92 @@ export const benchCommand = defineCommand({
     });
     const wants = (...stages: (typeof stage)[]) => stage === 'all' || stages.includes(stage);
 
-    const temporary = quick ? await wp.mkdtemp(wp.join(wp.tmpdir(), 'agd-bench-')) : undefined;
-    const folder =
-      temporary ?? options.folder ?? wp.join(wp.cacheFolder(), `agd-${settings.base.slice(0, 12)}`);
+    await using benchFolder = await wp.openBenchFolder(
+      quick,
+      options.folder,
+      wp.join(wp.cacheFolder(), `agd-${settings.base.slice(0, 12)}`),
+    );
+    const folder = benchFolder.path;
     await using device = await wp.openDevice();
-    try {
-      const data = await wp.readCifar10(output);
-      const recording = { device, teacher, output, signal };
-      const range = { low: 1, high: 6, steps: settings.steps };
-      const kept = new Map<string, Promise<Trajectories>>();
-      const points = (kind: 'trajectories' | 'forward') => {
-        const found =
-          kept.get(kind) ??
-          wp.keptPoints(wp.join(folder, kind), {
-            ...recording,
-            settings: { ...range, points: kind, count: settings.trajectories, seed: 1 },
-            pictures: data.train,
-          });
-        kept.set(kind, found);
-        return found;
-      };
-      const heldOut = await wp.keptPoints(wp.join(folder, 'held-out'), {
-        ...recording,
-        settings: { ...range, points: 'trajectories', count: quick ? 10 : 100, seed: 1001 },
-      });
-      let bar: ReturnType<typeof output.progress> | undefined;
-      const bench: Bench = {
-        device,
-        teacher,
-        settings,
-        points: { trajectories: () => points('trajectories'), forward: () => points('forward') },
-        heldOut,
-        folder,
-        signal,
-        onStep: (_, step, loss) => bar?.update(step, `loss ${loss.toFixed(5)}`),
-      };
-      const trainings = wp.trainingsOf(settings);
-      const trained = async (training: Training): Promise<Trained & { minutes: number }> => {
-        bar = output.progress(`${training.name}, seed ${training.seed}`, training.updates);
-        const done = await wp.train(bench, training);
-        bar.end();
-        return done;
-      };
-      const mine = trainings.filter((training) => wants(wp.isAblation(training) ? 'ablations' : 'trainings'));
-      if (options.part !== undefined) {
-        for (const training of wp.partOf(mine, options.part)) await trained(training);
-        return;
-      }
-      for (const training of mine) {
-        const isKnown = results.trainings.some(
-          ({ name, seed, updates }) =>
-            name === training.name && seed === training.seed && updates === training.updates,
-        );
-        if (isKnown) continue;
-        if (isOver()) break;
-        const done = await trained(training);
-        const judged = await wp.judgeTraining(bench, done);
-        results.trainings.push(judged);
-        await wp.writeShipped(bench, done, judged, wp.runManifest({ from: import.meta.url }));
-        await save();
-      }
-      if (wants('pictures'))
-        await drawAll(wp, {
-          ...{ bench, results, features, data, trained, isOver, save, output },
-          onlyTrained: stage === 'pictures',
+    const data = await wp.readCifar10(output);
+    const recording = { device, teacher, output, signal };
+    const range = { low: 1, high: 6, steps: settings.steps };
+    const kept = new Map<string, Promise<Trajectories>>();
+    const points = (kind: 'trajectories' | 'forward') => {
+      const found =
+        kept.get(kind) ??
+        wp.keptPoints(wp.join(folder, kind), {
+          ...recording,
+          settings: { ...range, points: kind, count: settings.trajectories, seed: 1 },
+          pictures: data.train,
         });
-      if (wants('timing') && !isOver()) {
-        const of = (name: string) => trained(trainings.find((training) => training.name === name)!);
-        const kinds = [wp.names.gated, wp.names.attention, wp.names.offset];
-        const measured = [];
-        for (const name of kinds) measured.push(await of(name));
-        const batchSizes = quick ? [4] : [1, 16, 64];
-        const rounds = quick ? 3 : 9;
-        using own = output.progress('times', batchSizes.length * (rounds + 1));
-        let done = 0;
-        results.timings = await wp.measureTimes(bench, measured, {
-          batchSizes,
-          rounds,
-          onRound: () => own.update(++done),
-        });
-        results.timed = wp.runManifest({ from: import.meta.url });
-        await save();
-      }
-      if (wants('transfer') && !isOver()) await transfer(wp, { bench, results, data, trained, output, save });
-      signal.throwIfAborted();
-    } finally {
-      if (temporary !== undefined) await wp.rm(temporary, { recursive: true, force: true });
+      kept.set(kind, found);
+      return found;
+    };
+    const heldOut = await wp.keptPoints(wp.join(folder, 'held-out'), {
+      ...recording,
+      settings: { ...range, points: 'trajectories', count: quick ? 10 : 100, seed: 1001 },
+    });
+    let bar: ReturnType<typeof output.progress> | undefined;
+    const bench: Bench = {
+      device,
+      teacher,
+      settings,
+      points: { trajectories: () => points('trajectories'), forward: () => points('forward') },
+      heldOut,
+      folder,
+      signal,
+      onStep: (_, step, loss) => bar?.update(step, `loss ${loss.toFixed(5)}`),
+    };
+    const trainings = wp.trainingsOf(settings);
+    const trained = async (training: Training): Promise<Trained & { minutes: number }> => {
+      bar = output.progress(`${training.name}, seed ${training.seed}`, training.updates);
+      const done = await wp.train(bench, training);
+      bar.end();
+      return done;
+    };
+    const mine = trainings.filter((training) => wants(wp.isAblation(training) ? 'ablations' : 'trainings'));
+    if (options.part !== undefined) {
+      for (const training of wp.partOf(mine, options.part)) await trained(training);
+      return;
     }
+    for (const training of mine) {
+      const isKnown = results.trainings.some(
+        ({ name, seed, updates }) =>
+          name === training.name && seed === training.seed && updates === training.updates,
+      );
+      if (isKnown) continue;
+      if (isOver()) break;
+      const done = await trained(training);
+      const judged = await wp.judgeTraining(bench, done);
+      results.trainings.push(judged);
+      await wp.writeShipped(bench, done, judged, wp.runManifest({ from: import.meta.url }));
+      await save();
+    }
+    if (wants('pictures'))
+      await drawAll(wp, {
+        ...{ bench, results, features, data, trained, isOver, save, output },
+        onlyTrained: stage === 'pictures',
+      });
+    if (wants('timing') && !isOver()) {
+      const of = (name: string) => trained(trainings.find((training) => training.name === name)!);
+      const kinds = [wp.names.gated, wp.names.attention, wp.names.offset];
+      const measured = [];
+      for (const name of kinds) measured.push(await of(name));
+      const batchSizes = quick ? [4] : [1, 16, 64];
+      const rounds = quick ? 3 : 9;
+      using own = output.progress('times', batchSizes.length * (rounds + 1));
+      let done = 0;
+      results.timings = await wp.measureTimes(bench, measured, {
+        batchSizes,
+        rounds,
+        onRound: () => own.update(++done),
+      });
+      results.timed = wp.runManifest({ from: import.meta.url });
+      await save();
+    }
+    if (wants('transfer') && !isOver()) await transfer(wp, { bench, results, data, trained, output, save });
+    signal.throwIfAborted();
     wp.printResults(output, wp.withReport(results));
   },
 });
