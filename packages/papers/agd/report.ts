@@ -1,18 +1,12 @@
 /** From measured figures to the report that README and page show: every number in it is computed, none typed in. */
 
-import {
-  type Claim,
-  claimOf,
-  type Figure,
-  mean,
-  percent,
-  reported,
-  spread,
-  type Table,
-} from '@working-papers/edition';
+import { type Claim, claimOf, mean, percent, reported, spread, type Table } from '@working-papers/edition';
+import { karrasSigmas } from '@working-papers/models/diffusion/levels';
 import { isAblation, names } from './bench.ts';
 import { bestScale } from './bench-pictures.ts';
-import type { Measured, PictureResult, Results, TrainingResult } from './results.ts';
+import { figuresOf } from './figures.ts';
+import type { Measured, Results, TrainingResult } from './results.ts';
+import { at, atOrPlain, guidedMethods, trainingsNamed } from './selection.ts';
 
 /** Everything of `results.json` but the report, to the whole. */
 export const withReport = (measured: Measured): Results =>
@@ -22,39 +16,24 @@ export const withReport = (measured: Measured): Results =>
     tables: tablesOf(measured),
   });
 
-/** In the order of tables. */
-const trainedMethods = [
-  names.gated,
-  names.attention,
-  names.offset,
-  names.gatedForward,
-  names.offsetForward,
-  names.full,
-];
-const guidedMethods = [names.cfg, names.half, ...trainedMethods];
-
 const three = (value: number) => value.toFixed(3);
 const two = (value: number) => value.toFixed(2);
-
-const trainingsNamed = ({ trainings }: Measured, name: string) =>
-  trainings.filter((training) => training.name === name);
-
-/** Pictures of a method at a scale, in the order of seeds. */
-const at = (pictures: readonly PictureResult[], method: string, scale: number) =>
-  pictures
-    .filter((each) => each.method === method && each.scale === scale)
-    .toSorted((a, b) => a.seed - b.seed);
-
-/** As `at`; at ω = 1 all methods are the model without guidance. */
-const atOrPlain = (pictures: readonly PictureResult[], method: string, scale: number) =>
-  scale === 1 && pictures.some((each) => each.method === method)
-    ? at(pictures, names.plain, 1)
-    : at(pictures, method, scale);
 
 /** E over the points of ω ≥ `from`, weighted by their number. */
 function errorFrom(training: TrainingResult, from: number): number {
   const buckets = training.byScale.filter((bucket) => bucket.from >= from && bucket.error !== null);
   return mean(buckets.map(({ error }) => error!));
+}
+
+/** The step at which E of the second of each pair is most times as large as that of the first, all ω together. */
+function worstStep(
+  pairs: readonly (readonly [TrainingResult, TrainingResult])[],
+): { readonly step: number; readonly ratio: number } | undefined {
+  const ratios = (pairs[0]?.[0].byStep ?? []).map((_, step) => {
+    const each = pairs.map(([on, off]) => (off.byStep[step] ?? Number.NaN) / (on.byStep[step] ?? Number.NaN));
+    return { step, ratio: mean(each) };
+  });
+  return ratios.filter(({ ratio }) => Number.isFinite(ratio)).toSorted((a, b) => b.ratio - a.ratio)[0];
 }
 
 function claimsOf(measured: Measured): Claim[] {
@@ -150,6 +129,7 @@ function claimsOf(measured: Measured): Claim[] {
       'E is the squared distance to the guided answer over that without guidance.',
     );
   }
+  const sigmas = karrasSigmas(measured.settings.steps);
   for (const [name, along, noised] of [
     ['offset', names.offset, names.offsetForward],
     ['gated MLP', names.gated, names.gatedForward],
@@ -162,11 +142,14 @@ function claimsOf(measured: Measured): Claim[] {
     if (pairs.length === 0) continue;
     const ratios = pairs.map(([on, off]) => errorFrom(off, 4) / errorFrom(on, 4));
     const drifts = pairs.map(([on, off]) => (off.drift ?? 0) / (on.drift ?? 0));
+    const worst = worstStep(pairs);
     add(
       `The mismatch: the same ${name} adapters trained on noised data are worse where guidance goes, at ω ≥ 4 by 1.3 times or more in E`,
       'trained on trajectories for this reason',
       `E ${spread(ratios, two)} times as large; end points ${spread(drifts, two)} times as far from CFG's`,
       ratios.map((ratio) => ratio >= 1.3),
+      worst &&
+        `Most at σ = ${sigmas[worst.step]!.toPrecision(2)}: there E is ${two(worst.ratio)} times as large.`,
     );
   }
   for (const { adapter, classes, updates, before, after } of transfer)
@@ -178,80 +161,6 @@ function claimsOf(measured: Measured): Claim[] {
       'Both on trajectories of those classes, each of its own base.',
     );
   return list;
-}
-
-function figuresOf(measured: Measured): Figure[] {
-  const { pictures, settings, trainings } = measured;
-  const figures: Figure[] = [];
-  const scales = [...new Set(pictures.map(({ scale }) => scale))].toSorted((a, b) => a - b);
-  const curve = (method: string, y: (result: PictureResult) => number) =>
-    scales.flatMap((scale) => {
-      const values = atOrPlain(pictures, method, scale).map(y);
-      if (values.length === 0) return [];
-      const spreadOf = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
-      return [{ x: scale, y: mean(values), ...spreadOf }];
-    });
-  const roles = [
-    [names.gated, 'method'],
-    [names.attention, 'method'],
-    [names.offset, 'method'],
-    [names.cfg, 'reference'],
-    [names.half, 'baseline'],
-    [names.gatedForward, 'baseline'],
-    [names.offsetForward, 'baseline'],
-    [names.full, 'baseline'],
-  ] as const;
-  const plot = (
-    id: string,
-    title: string,
-    description: string,
-    label: string,
-    y: (result: PictureResult) => number,
-  ) => {
-    const series = roles
-      .map(([name, role]) => ({ name, role, points: curve(name, y) }))
-      .filter(({ points }) => points.length > 0);
-    if (series.length > 0)
-      figures.push({ id, title, description, x: { label: 'Guidance scale ω' }, y: { label }, series });
-  };
-  plot(
-    'distance-scale',
-    'Distance from real pictures, by guidance scale',
-    `FD-cnn of ${settings.pictures} pictures to the test set, lower is better. Adapters and noised-data adapters take half of the calls of CFG.`,
-    'FD-cnn',
-    ({ fdCnn }) => fdCnn,
-  );
-  plot(
-    'agreement-scale',
-    'Label agreement, by guidance scale',
-    'Share of pictures whose class the feature network names as asked for.',
-    'Agreement',
-    ({ agreement }) => agreement,
-  );
-  const byScale = trainedMethods
-    .map((name) => {
-      const own = trainings.filter((training) => training.name === name);
-      const points = (own[0]?.byScale ?? []).flatMap(({ from, to }, i) => {
-        const values = own.flatMap((training) => training.byScale[i]?.error ?? []);
-        if (values.length === 0) return [];
-        const range = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
-        return [{ x: Number(((from + to) / 2).toFixed(2)), y: mean(values), ...range }];
-      });
-      const isMethod = name === names.offset || name === names.attention;
-      return { name, role: isMethod ? ('method' as const) : ('baseline' as const), points };
-    })
-    .filter(({ points }) => points.length > 0);
-  if (byScale.length > 0)
-    figures.push({
-      id: 'error-scale',
-      title: 'Error on guided trajectories, by guidance scale',
-      description:
-        'E on held-out trajectories: 0 is guidance itself, 1 no guidance. Trained on noised data the error grows with ω, since stronger guidance leaves the data further behind.',
-      x: { label: 'Guidance scale ω' },
-      y: { label: 'E' },
-      series: byScale,
-    });
-  return figures;
 }
 
 function tablesOf(measured: Measured): Table[] {
