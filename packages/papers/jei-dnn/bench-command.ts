@@ -3,8 +3,9 @@
 import { defineCommand, type Output, UserError } from '@working-papers/paper';
 import { benchOptions } from '@working-papers/paper/bench';
 import type { Device } from '@working-papers/tensor';
-import type { CostWeights, SeedRun } from './bench.ts';
+import type { SeedRun } from './bench.ts';
 import type { Experiment } from './experiment.ts';
+import type { CostWeights } from './methods.ts';
 import type { Measured, Results } from './results.ts';
 import type { Timing, TimingOptions } from './timing.ts';
 

@@ -8,36 +8,25 @@ import {
   conformalTable,
   type ExitPredictions,
 } from '@working-papers/metrics/conformal';
-import type { Device } from '@working-papers/tensor';
-import { boostedLogits, trainBoosted, trainL2w } from './baselines.ts';
+import { boostedLogits } from './baselines.ts';
+import { type BenchOptions, trainSeed } from './bench-trainings.ts';
 import * as evaluation from './evaluate.ts';
-import type { FeatureCache } from './features.ts';
+import {
+  type Beside,
+  type Form,
+  forms,
+  independent,
+  oracle,
+  sequential,
+  served,
+  type Variant,
+  variants,
+  varied,
+} from './methods.ts';
 import type { ExitRule } from './model.ts';
 import type { ExitLoss } from './objective.ts';
-import { type ExitTensors, type Member, settled } from './population-graphs.ts';
-import { type TrainedMember, trainExits } from './train.ts';
-import type { TrainingOptions } from './training.ts';
-import { warmUp } from './warmup.ts';
-
-/** λ for gates that weigh cost against errors, and for those that weigh it against cross-entropy. */
-export type CostWeights = Readonly<Record<ExitLoss, readonly number[]>>;
-
-export interface BenchOptions {
-  readonly device: Device;
-  readonly cache: FeatureCache;
-  /** c_l of the L exits. */
-  readonly costs: readonly number[];
-  readonly costWeights: CostWeights;
-  readonly seed: number;
-  /** Of each training but the warm-up. */
-  readonly epochs: number;
-  readonly warmupEpochs: number;
-  /** Batches of a phase; default 200. Fewer where an epoch has fewer. */
-  readonly turn?: number;
-  readonly signal?: AbortSignal;
-  /** Shares of the whole that are done, 0..1. */
-  readonly onProgress?: (done: number, what: string) => void;
-}
+import { type ExitTensors, settled } from './population-graphs.ts';
+import type { TrainedMember } from './train.ts';
 
 /** One setting of a method: a λ, or the q of its thresholds' shares. */
 export interface Point {
@@ -48,56 +37,6 @@ export interface Point {
   readonly ece: number;
   readonly overconfidence: number;
 }
-
-const paper = { targets: 'exact', loss: 'cross-entropy', weighting: 'stopgrad' } as const;
-const errors = { targets: 'advantage', loss: 'error', weighting: 'plain P' } as const;
-
-/**
- * The variants that are trained once for each λ, all from the same warm-up. `on errors` is ours: gates that weigh cost
- * against errors and learn their advantage, and IMs weighted by P itself; the others are the paper's form, one part
- * changed at a time.
- */
-export const variants = {
-  'JEI-DNN': paper,
-  'Gates only': { ...paper, movesHeads: false },
-  'JEI-DNN, released weighting': { ...paper, weighting: 'released' },
-  'JEI-DNN, plain P': { ...paper, weighting: 'plain P' },
-  'JEI-DNN, released targets': { ...paper, targets: 'cumulative' },
-  'JEI-DNN, gates see max p only': { ...paper, gateInputs: 'max-p' },
-  'JEI-DNN, w⁺ = 1': { ...paper, balanced: false },
-  'JEI-DNN on errors': errors,
-  'Gates only on errors': { ...errors, movesHeads: false },
-  'JEI-DNN on errors, released weighting': { ...errors, weighting: 'released' },
-  'JEI-DNN on errors, stopgrad weighting': { ...errors, weighting: 'stopgrad' },
-  'Gates only, advantage of cross-entropy': { ...errors, loss: 'cross-entropy', movesHeads: false },
-} as const satisfies Readonly<Record<string, Omit<Member, 'costWeight'>>>;
-export type Variant = keyof typeof variants;
-export const sequential = 'Uniform IMs, then gates';
-export const independent = 'JEI-DNN, independent rule';
-/** One training, other thresholds than ½: our extension. */
-export const varied = 'JEI-DNN at one λ, τ varied (extension)';
-/** The paper's form of the method, and the one that `wp train` makes by default and that ships, with their ablations. */
-export const forms = {
-  'JEI-DNN': {
-    gatesOnly: 'Gates only',
-    released: 'JEI-DNN, released weighting',
-    plain: 'JEI-DNN, plain P',
-  },
-  'JEI-DNN on errors': {
-    gatesOnly: 'Gates only on errors',
-    released: 'JEI-DNN on errors, released weighting',
-  },
-} as const satisfies Readonly<Partial<Record<Variant, Beside>>>;
-export type Form = keyof typeof forms;
-/** The same training with one part changed. `plain` where the form's own weighting is not P itself. */
-export interface Beside {
-  readonly gatesOnly: Variant;
-  readonly released: Variant;
-  readonly plain?: Variant;
-}
-export const served: Form = 'JEI-DNN on errors';
-export const oracle = 'Oracle';
-export const full = 'Full network';
 
 export interface ConformalFigures {
   readonly variant: ConformalVariant;
@@ -149,90 +88,17 @@ export interface SeedRun {
 
 /** All methods for one seed. */
 export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
-  const { device, cache, costs, costWeights, seed, epochs, warmupEpochs, signal } = options;
-  const names = Object.keys(variants) as Variant[];
-  // shares of the time, as measured; only the bar depends on them
-  const stages = { warmup: 2, separate: 4, boosted: 10, l2w: 12, population: 60, sequential: 12 };
-  const total = Object.values(stages).reduce((a, b) => a + b);
-  let passed = 0;
-  const stage = async <T>(
-    name: keyof typeof stages,
-    run: (common: TrainingOptions) => Promise<T>,
-  ): Promise<T> => {
-    const value = await run({
-      device,
-      layout: cache,
-      train: cache.train,
-      validation: cache.validation,
-      costs,
-      seed,
-      ...(signal ? { signal } : {}),
-      onBatch: (done, all) => options.onProgress?.((passed + (stages[name] * done) / all) / total, name),
-    });
-    passed += stages[name];
-    options.onProgress?.(passed / total, name);
-    return value;
-  };
-
-  const warm = await stage('warmup', (common) => warmUp({ ...common, epochs: warmupEpochs }));
-  const alone = {
-    epochs,
-    patience: Number.POSITIVE_INFINITY,
-    anneal: true,
-    scales: cache.widths.map(() => 1),
-  };
-  const separate = await stage('separate', (common) => warmUp({ ...common, ...alone }));
-  const boosted = await stage('boosted', (common) => trainBoosted({ ...common, epochs }));
-  const l2w = await stage('l2w', (common) => trainL2w({ ...common, epochs }));
-  const members = names.map((name) =>
-    costWeights[variants[name].loss].map((costWeight): Member => ({ costWeight, ...variants[name] })),
-  );
+  const { device, cache, costs, costWeights, seed } = options;
   const nats = costWeights['cross-entropy'];
-  const trained = await stage('population', (common) =>
-    trainExits({
-      ...common,
-      members: members.flat(),
-      start: warm.tensors,
-      epochs,
-      ...(options.turn === undefined ? {} : { turn: options.turn }),
-    }),
-  );
-  const inSequence = await stage('sequential', async (common) => {
-    const half = Math.max(1, Math.floor(epochs / 2));
-    const uniform: Member = {
-      costWeight: 0,
-      weighting: cache.widths.map(() => 1 / costs.length),
-      select: 'last',
-    };
-    const [heads] = await trainExits({
-      ...common,
-      members: [uniform],
-      start: warm.tensors,
-      epochs: half,
-      only: 'heads',
-    });
-    const gates = nats.map((costWeight): Member => ({ ...paper, costWeight }));
-    return trainExits({
-      ...common,
-      members: gates,
-      start: heads!.tensors,
-      epochs: epochs - half,
-      only: 'gates',
-    });
-  });
-  const of = (name: Variant) => {
-    const from = members.slice(0, names.indexOf(name)).flat().length;
-    return trained.slice(from, from + costWeights[variants[name].loss].length);
-  };
-
-  const evaluator = await evaluation.Evaluator.create(device, cache, warm.tensors);
-  const boostedEvaluator = await evaluation.Evaluator.create(device, cache, warm.tensors, boostedLogits);
+  const trained = await trainSeed(options);
+  const evaluator = await evaluation.Evaluator.create(device, cache, trained.warmup);
+  const boostedEvaluator = await evaluation.Evaluator.create(device, cache, trained.warmup, boostedLogits);
   try {
     const both = async (tensors: ExitTensors, by = evaluator): Promise<Both> => ({
       validation: await by.evaluate(tensors, cache.validation),
       test: await by.evaluate(tensors, cache.test),
     });
-    const warmup = await both(warm.tensors);
+    const warmup = await both(trained.warmup);
     const methods: Record<string, Point[]> = {};
     const exitAccuracy: Record<string, readonly number[]> = {};
     const threshold = (name: string, heads: Both, scores: readonly evaluation.Score[]) => {
@@ -241,16 +107,16 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       exitAccuracy[name] = earlyAccuracy(heads.test, costs);
     };
     threshold('Warm-up IMs', warmup, ['max-p', 'entropy']);
-    threshold('Separate IMs', await both(separate.tensors), ['max-p', 'entropy']);
-    threshold('BoostedNet', await both(boosted, boostedEvaluator), ['max-p']);
-    threshold('L2W-DEN', await both(l2w), ['max-p']);
+    threshold('Separate IMs', await both(trained.separate), ['max-p', 'entropy']);
+    threshold('BoostedNet', await both(trained.boosted, boostedEvaluator), ['max-p']);
+    threshold('L2W-DEN', await both(trained.l2w), ['max-p']);
     methods[oracle] = nats.map((costWeight) =>
       point(costWeight, warmup.test, evaluation.byOracle(warmup.test, costs, costWeight), costs),
     );
 
     for (const [name, sets] of [
-      ...names.map((name) => [name, of(name)] as const),
-      [sequential, inSequence] as const,
+      ...(Object.keys(variants) as Variant[]).map((name) => [name, trained.variant(name)] as const),
+      [sequential, trained.inSequence] as const,
     ]) {
       const points: Point[] = [];
       for (const { member, tensors } of sets) {
@@ -266,11 +132,11 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
     for (const [form, others] of Object.entries(forms) as [Form, Beside][]) {
       const { loss } = variants[form];
       details[form] = [];
-      for (const [i, set] of of(form).entries()) {
+      for (const [i, set] of trained.variant(form).entries()) {
         const { costWeight } = set.member;
         const { rule } = settled(set.member);
         const own = await both(set.tensors);
-        const beside = (name: Variant) => evaluator.evaluate(of(name)[i]!.tensors, cache.test);
+        const beside = (name: Variant) => evaluator.evaluate(trained.variant(name)[i]!.tensors, cache.test);
         const gatesOnly = await beside(others.gatesOnly);
         const taken = evaluation.byGates(own.test, rule);
         if (form === 'JEI-DNN') {
@@ -300,7 +166,8 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
           },
           conformal: conformalFigures(own, rule),
         });
-        if (i === Math.floor(of(form).length / 2)) exitAccuracy[form] = earlyAccuracy(own.test, costs);
+        if (i === Math.floor(trained.variant(form).length / 2))
+          exitAccuracy[form] = earlyAccuracy(own.test, costs);
       }
     }
     const all = evaluation.operatingPoint(
@@ -309,7 +176,7 @@ export async function benchSeed(options: BenchOptions): Promise<SeedRun> {
       costs,
     );
     const result = { seed, fullAccuracy: all.accuracy, fullEce: all.ece, exitAccuracy, methods, details };
-    return { result, trained: of(served) };
+    return { result, trained: trained.variant(served) };
   } finally {
     await evaluator.dispose();
     await boostedEvaluator.dispose();

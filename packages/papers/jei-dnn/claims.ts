@@ -2,7 +2,8 @@
 
 import { type Claim, mean, medianOf, percent, points, signed, spread } from '@working-papers/edition';
 import { accuracyAtCost, costAtAccuracy } from '@working-papers/metrics/curves';
-import { type Beside, type Details, type Form, forms, type RegretFigures, type SeedResult } from './bench.ts';
+import type { Details, RegretFigures, SeedResult } from './bench.ts';
+import { type Beside, type Form, forms } from './methods.ts';
 import { asServed, curve, type Measured, middle, warmupThresholds } from './results.ts';
 import type { Timing } from './timing.ts';
 

@@ -1,7 +1,8 @@
 /** Plots of the report. */
 
 import { type Figure, mean } from '@working-papers/edition';
-import { full, independent, type Point, type SeedResult, sequential, served, varied } from './bench.ts';
+import type { Point, SeedResult } from './bench.ts';
+import { full, independent, sequential, served, varied } from './methods.ts';
 import { asServed, method, warmupThresholds } from './results.ts';
 import type { Timing } from './timing.ts';
 

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { reportMarkdown } from '@working-papers/edition';
 import type { Point, SeedResult } from './bench.ts';
-import { forms, independent, oracle, sequential, variants, varied } from './bench.ts';
 import { advantage } from './claims.ts';
+import { forms, independent, oracle, sequential, variants, varied } from './methods.ts';
 import { withReport } from './report.ts';
 import type { Results } from './results.ts';
 

@@ -3,7 +3,8 @@
 import type { Report } from '@working-papers/edition';
 import type { CurvePoint } from '@working-papers/metrics/curves';
 import type { RunManifest } from '@working-papers/paper/manifest';
-import type { CostWeights, SeedResult } from './bench.ts';
+import type { SeedResult } from './bench.ts';
+import type { CostWeights } from './methods.ts';
 import type { Timing } from './timing.ts';
 
 /** `results.json`. */

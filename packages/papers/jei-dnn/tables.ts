@@ -2,8 +2,9 @@
 
 import { mean, percent, signed, type Table } from '@working-papers/edition';
 import { accuracyAtCost } from '@working-papers/metrics/curves';
-import { type Details, type Form, forms, type SeedResult } from './bench.ts';
+import type { Details, SeedResult } from './bench.ts';
 import { curvePoints } from './figures.ts';
+import { type Form, forms } from './methods.ts';
 import { curve, type Measured } from './results.ts';
 import type { Timing } from './timing.ts';
 
