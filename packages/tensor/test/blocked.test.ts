@@ -57,7 +57,20 @@ function loss({ x, stem, first, down, across, last, bias, gain, shift, mean, var
     .mean([0, 2, 3])
     .mul(f.sum([0, 2, 3]))
     .sum();
-  return g.mul(g).mean().add(sums.mul(0.01)).add(g.sum(1).tanh().mean()).add(centre.mul(spread).sum());
+  // of a product that is read elsewhere too, and of squares
+  const product = d.mul(e);
+  const more = product
+    .sum([0, 2, 3])
+    .tanh()
+    .mean()
+    .add(product.tanh().mean())
+    .add(d.sumSquares([0, 2, 3]).mean());
+  return more
+    .mul(0.01)
+    .add(g.mul(g).mean())
+    .add(sums.mul(0.01))
+    .add(g.sum(1).tanh().mean())
+    .add(centre.mul(spread).sum());
 }
 
 /** Loss and gradients through the same kernels with and without the pass, which `lower` leaves out by itself. */
@@ -145,6 +158,36 @@ test('the weight gradient of many pictures, made in parts, is the sum over the p
   const scale = Math.max(...sums.map(Math.abs));
   for (const [at, value] of together.entries())
     assert.ok(Math.abs(value - sums[at]!) < 1e-5 * scale, `gradient[${at}]: ${value} instead of ${sums[at]}`);
+});
+
+test('sums of products of large planes are as those of small ones', async () => {
+  const [n, channels, kernel] = [2, 16, 3];
+  for (const side of [64, 66]) {
+    // 64² positions are one running sum, 66² are not
+    const shape = [n, channels, side, side];
+    const values = (seed: number) => Float32Array.from(uniform(shape, -1, 1, seed).data, Number);
+    const [x, y] = [values(1), values(2)];
+    const centre = new Float32Array(channels * channels * kernel ** 2); // a convolution that changes nothing
+    for (let c = 0; c < channels; c++) centre[(c * channels + c) * kernel ** 2 + 4] = 1;
+    const weight = [channels, channels, kernel, kernel];
+    const sums = await device.compile(
+      (x, y, w) => conv(x, w, undefined, { padding: 1 }).mul(y).sum([0, 2, 3]),
+      {
+        inputs: [{ shape }, { shape }, { shape: weight }],
+      },
+    );
+    const found = await sums(ndarray(x, shape), ndarray(y, shape), ndarray(centre, weight));
+    await sums.dispose();
+    for (let c = 0; c < channels; c++) {
+      let expected = 0;
+      for (let i = 0; i < n; i++)
+        for (let at = 0; at < side ** 2; at++) {
+          const place = (i * channels + c) * side ** 2 + at;
+          expected += x[place]! * y[place]!;
+        }
+      assert.ok(Math.abs(Number(found.data[c]) - expected) < 2e-3, `${side}, channel ${c}`);
+    }
+  }
 });
 
 /** Types of the nodes in a model, read off its text. */
