@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, beforeEach, test } from 'node:test';
 import { ask, type SourceLimits } from '@working-papers/daily/sources/http';
 import { parseDailyPapers } from '@working-papers/daily/sources/huggingface';
 import { hfEntry, limits } from './fixtures/source-papers.ts';
-import { type Fault, type SourceServer, startSourceServer } from './fixtures/source-server.ts';
+import { type Fault, startSourceServer } from './fixtures/source-server.ts';
 
-let server: SourceServer;
-before(async () => {
-  server = await startSourceServer();
-});
-beforeEach(() => {
-  server.days.clear();
-  server.papers.clear();
-  server.faults.length = 0;
-  server.asked.length = 0;
-});
+const server = await startSourceServer();
+beforeEach(() => server.clear());
 after(() => server.close());
 
 const askDay = (more: Partial<SourceLimits> = {}) =>

@@ -14,18 +14,10 @@ import { editions } from '@working-papers/edition';
 import fc from 'fast-check';
 import { onEachDatabase } from './databases.ts';
 import { arxivPaper, hfEntry, limits } from './fixtures/source-papers.ts';
-import { type Fault, type SourceServer, startSourceServer } from './fixtures/source-server.ts';
+import { type Fault, startSourceServer } from './fixtures/source-server.ts';
 
-let server: SourceServer;
-before(async () => {
-  server = await startSourceServer();
-});
-beforeEach(() => {
-  server.days.clear();
-  server.papers.clear();
-  server.faults.length = 0;
-  server.asked.length = 0;
-});
+const server = await startSourceServer();
+beforeEach(() => server.clear());
 after(() => server.close());
 
 test('Hugging Face: a bad record spoils no other, wrong extras are left out, texts are made safe', () => {
