@@ -101,6 +101,16 @@ test('verdicts follow from the figures alone', () => {
   ]);
 });
 
+test('the teacher is judged by all seeds, not by the first', () => {
+  const usual = measured(10.2, 12, { along: 0.4, noised: 0.8 });
+  const lucky = usual.pictures.map((each) =>
+    each.method === names.cfg ? { ...each, agreement: each.seed === 1 ? 0.76 : 0.7 } : each,
+  );
+  const [claim] = withReport({ ...usual, pictures: lucky }).report.claims;
+  assert.equal(claim!.verdict, 'partly');
+  assert.match(claim!.measured, /73\.0 % \(70\.0 % to 76\.0 %\) at ω = 3/);
+});
+
 test('the report is one that the page reads, whole rows, nothing that is not a number', () => {
   const whole = withReport(measured(10.2, 12, { along: 0.4, noised: 0.8 }));
   const { report } = whole;
