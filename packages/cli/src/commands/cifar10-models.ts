@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path';
+import type { ModelCard } from '@working-papers/models/model-file';
 import { defineCommand } from '@working-papers/paper';
 import { deviceOptions, openChosenDevice } from '@working-papers/paper/device';
 
@@ -30,6 +31,10 @@ const common = {
   resume: { type: 'boolean', description: 'go on from the checkpoint in --out' },
   ...deviceOptions,
 } as const;
+
+/** How the weights were made that a training goes on from: its own command alone does not make them again. */
+const madeBy = ({ command, date, steps }: ModelCard) =>
+  command === undefined ? '' : ` (${date?.slice(0, 10)}, ${command}: ${steps})`;
 
 export const trainTeacher = defineCommand({
   summary: 'train the diffusion model of CIFAR-10 that several papers distil or speed up',
@@ -107,7 +112,7 @@ export const trainTeacher = defineCommand({
           const facts = {
             ...card(),
             data: `CIFAR-10, ${data.train.length} pictures${options.classes ? `, of them ${options.classes}` : ''}, mirrored at random`,
-            ...(options.from !== undefined && { start: `from ${options.from}` }),
+            ...(start && { start: `from ${options.from}${madeBy(start.card)}` }),
             steps: `${step} of ${batchSize} pictures`,
             licence,
           };
