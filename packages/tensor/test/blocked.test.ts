@@ -123,41 +123,67 @@ test('a training graph in the blocked layout gives the loss and gradients that i
 });
 
 test('the weight gradient of many pictures, made in parts, is the sum over the pictures', async () => {
-  const [images, c, k, side] = [11, 16, 32, 28];
-  const parts = partsOf(images, 3 * (c + k) * side * side);
-  assert.deepEqual(parts, [
-    [0, 6],
-    [6, 11],
-  ]);
-  const data = (shape: readonly number[], seed: number) =>
-    Float32Array.from(uniform(shape, -1, 1, seed).data, Number);
-  const [x, g, w] = [
-    [images, c, side, side],
-    [images, k, side, side],
-    [k, c, 3, 3],
-  ] as const;
-  const [pictures, slopes, weight] = [data(x, 1), data(g, 2), ndarray(data(w, 3), w)];
-  const gradient = async (from: number, to: number): Promise<Float32Array> => {
-    const part = (all: Float32Array, shape: readonly number[]) => {
-      const size = all.length / images;
-      return ndarray(all.subarray(from * size, to * size), [to - from, ...shape.slice(1)]);
+  const c = 16;
+  for (const { images, k, side, stride, parts } of [
+    // products of two pictures, and one that is left over
+    {
+      ...{ images: 11, k: 32, side: 16, stride: 1 },
+      parts: [
+        { from: 0, to: 10, together: 2, spare: 0 },
+        { from: 10, to: 11, together: 1, spare: 0 },
+      ],
+    },
+    // two parts, with spare rows
+    {
+      ...{ images: 5, k: 64, side: 32, stride: 1 },
+      parts: [
+        { from: 0, to: 4, together: 1, spare: 1 },
+        { from: 4, to: 5, together: 1, spare: 1 },
+      ],
+    },
+    {
+      ...{ images: 11, k: 32, side: 16, stride: 2 },
+      parts: [
+        { from: 0, to: 8, together: 8, spare: 0 },
+        { from: 8, to: 11, together: 3, spare: 0 },
+      ],
+    },
+  ]) {
+    const out = side / stride;
+    assert.deepEqual(partsOf(images, [out, out], stride === 1 ? 3 * (c + k) : k + 9 * c), parts);
+    const data = (shape: readonly number[], seed: number) =>
+      Float32Array.from(uniform(shape, -1, 1, seed).data, Number);
+    const [x, g, w] = [
+      [images, c, side, side],
+      [images, k, out, out],
+      [k, c, 3, 3],
+    ] as const;
+    const [pictures, slopes, weight] = [data(x, 1), data(g, 2), ndarray(data(w, 3), w)];
+    const gradient = async (from: number, to: number): Promise<Float32Array> => {
+      const part = (all: Float32Array, shape: readonly number[]) => {
+        const size = all.length / images;
+        return ndarray(all.subarray(from * size, to * size), [to - from, ...shape.slice(1)]);
+      };
+      const [a, b] = [part(pictures, x), part(slopes, g)];
+      const slope = await device.compile(
+        (x, g, w) => gradients(conv(x, w, undefined, { padding: 1, stride }).mul(g).sum(), [w])[0]!,
+        { inputs: [{ shape: a.shape }, { shape: b.shape }, { shape: w }] },
+      );
+      const found = await slope(a, b, weight);
+      await slope.dispose();
+      return found.data as Float32Array;
     };
-    const [a, b] = [part(pictures, x), part(slopes, g)];
-    const slope = await device.compile(
-      (x, g, w) => gradients(conv(x, w, undefined, { padding: 1 }).mul(g).sum(), [w])[0]!,
-      { inputs: [{ shape: a.shape }, { shape: b.shape }, { shape: w }] },
-    );
-    const found = await slope(a, b, weight);
-    await slope.dispose();
-    return found.data as Float32Array;
-  };
-  const together = await gradient(0, images);
-  const sums = new Float64Array(together.length);
-  for (let image = 0; image < images; image++)
-    for (const [at, value] of (await gradient(image, image + 1)).entries()) sums[at]! += value;
-  const scale = Math.max(...sums.map(Math.abs));
-  for (const [at, value] of together.entries())
-    assert.ok(Math.abs(value - sums[at]!) < 1e-5 * scale, `gradient[${at}]: ${value} instead of ${sums[at]}`);
+    const together = await gradient(0, images);
+    const sums = new Float64Array(together.length);
+    for (let image = 0; image < images; image++)
+      for (const [at, value] of (await gradient(image, image + 1)).entries()) sums[at]! += value;
+    const scale = Math.max(...sums.map(Math.abs));
+    for (const [at, value] of together.entries())
+      assert.ok(
+        Math.abs(value - sums[at]!) < 1e-5 * scale,
+        `${images} pictures, gradient[${at}]: ${value} instead of ${sums[at]}`,
+      );
+  }
 });
 
 test('sums of products of large planes are as those of small ones', async () => {

@@ -4,9 +4,10 @@
  * or strided copy is rows read from other places, with all threads.
  */
 
-import { type DType, ndarray } from '../array.ts';
+import { ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
+import { type Part, productsOf, rowCopies, weightOfProducts, zerosOf } from './conv-weight-parts.ts';
 
 /** Which copies of an image [N, C, H, W] are wanted. */
 export interface Copies {
@@ -26,29 +27,59 @@ export function fillsBlocks(onnx: Lowering, x: Tensor): boolean {
   return x.shape.every((dim) => typeof dim === 'number' && dim > 0) && x.size(1) % block === 0;
 }
 
-/** Images from one number to another (exclusive). */
-export type Part = readonly [from: number, to: number];
-
 /** Bytes of copies that a part may come to: what is made of it should still be in the caches when it is multiplied. */
 const partBytes = 2 ** 22;
+/** Places that one product sums over at least: with fewer, writing and adding up the products takes longer than they do. */
+const fewestPlaces = 512;
 
-/** So many images in even parts, when the copies of one are of so many numbers. */
-export function partsOf(images: number, numbers: number): readonly Part[] {
-  const count = Math.min(images, Math.ceil((4 * images * numbers) / partBytes));
-  const size = Math.ceil(images / count);
-  return Array.from({ length: Math.ceil(images / size) }, (_, i) => [
-    i * size,
-    Math.min(images, (i + 1) * size),
-  ]);
+/** So many images in parts, when the copies of one have height · width places and are of so many numbers at each. */
+export function partsOf(images: number, [height, width]: Copies['places'], numbers: number): readonly Part[] {
+  const places = height * width;
+  const part = (from: number, to: number, together: number): Part => ({
+    ...{ from, to, together },
+    // lines of memory that are a multiple of 4096 bytes apart push each other out of the first cache
+    spare: (together * places) % 1024 === 0 ? 1 : 0,
+  });
+  const together = Math.min(images, Math.ceil(fewestPlaces / places));
+  const rest = images % together;
+  const whole = images - rest;
+  const count = Math.min(whole / together, Math.ceil((4 * whole * places * numbers) / partBytes));
+  const size = together * 2 * Math.ceil(whole / together / count / 2); // an even number of products, for two threads
+  const parts = Array.from({ length: Math.ceil(whole / size) }, (_, i) =>
+    part(i * size, Math.min(whole, (i + 1) * size), together),
+  );
+  return rest === 0 ? parts : [...parts, part(whole, images, rest)];
 }
 
-/** For each place the channels of all copies there: [images, places, copies · C] of each part. */
-export function copiesByPlace(
+/** The weight's gradient from the copies of x and those rows of y, [N, K, ...], that meet them. */
+export function weightByPlaces(
+  onnx: Lowering,
+  [x, y]: readonly [string, string],
+  [tx, ty]: readonly [Tensor, Tensor],
+  copies: Copies,
+  rows: { readonly copies: number; readonly top: number; readonly step: number },
+  kernel: readonly number[],
+): string {
+  const [n, k, outHeight, outWidth] = ty.shape as number[] as [number, number, number, number];
+  const c = tx.size(1);
+  const [height] = copies.places;
+  const parts = partsOf(n, copies.places, rows.copies * k + copies.count * c);
+  const { dtype } = ty;
+  const lefts = rowCopies(onnx, y, { ...rows, parts, dtype, channels: k, height, outHeight, outWidth });
+  const rights = copiesByPlace(onnx, x, tx, copies, parts);
+  const products = lefts.map((left, i) => onnx.emit('MatMul', [left, rights[i]!]));
+  const joined = products.length > 1 ? onnx.emit('Concat', products, { axis: { int: 0 } }) : products[0]!;
+  const count = parts.reduce((sum, part) => sum + productsOf(part), 0);
+  return weightOfProducts(onnx, joined, [count, k, c], kernel);
+}
+
+/** For each product of each part the places of its images, at each the channels of all copies: [products, places, copies · C]. */
+function copiesByPlace(
   onnx: Lowering,
   x: string,
   { shape }: Tensor,
   copies: Copies,
-  parts: readonly Part[] = [[0, shape[0] as number]],
+  parts: readonly Part[],
 ): readonly string[] {
   const block = onnx.channelBlock!;
   const [n, channels, height, width] = shape as [number, number, number, number];
@@ -58,31 +89,25 @@ export function copiesByPlace(
   const withZeros = onnx.emit('Concat', [rows, zerosOf(onnx, 'float32', [1, block])], { axis: { int: 0 } });
   const [high, wide] = copies.places;
   return parts.map((part) => {
-    const sources = onnx.table(`places ${[shape, high, wide, copies.count, copies.key, part]}`, () =>
-      sourcesOf(shape as number[], block, copies, part),
-    );
+    const { from, to, together, spare } = part;
+    const key = `places ${[shape, high, wide, copies.count, copies.key, from, to, together, spare]}`;
+    const sources = onnx.table(key, () => sourcesOf(shape as number[], block, copies, part));
     const moved = onnx.emit('Gather', [withZeros, sources], { axis: { int: 0 } });
-    return onnx.emit('Reshape', [
-      moved,
-      onnx.ints([part[1] - part[0], high * wide, copies.count * channels]),
-    ]);
+    const places = (together * high + spare) * wide;
+    return onnx.emit('Reshape', [moved, onnx.ints([productsOf(part), places, copies.count * channels])]);
   });
 }
 
-/** Zeros to join to a long array: ONNX Runtime copies with all threads in Concat, with one in Pad. */
-export function zerosOf(onnx: Lowering, dtype: DType, shape: readonly number[]): string {
-  const size = shape.reduce((a, b) => a * b, 1);
-  return onnx.table(`zeros ${[dtype, shape]}`, () => ndarray(Array(size).fill(0), shape, dtype));
-}
-
-/** For each picture, place, copy and block the row of the blocked value, or the one behind the last for zeros. */
-function sourcesOf(shape: readonly number[], block: number, { places, count, at }: Copies, [from, to]: Part) {
+/** For each image, place, copy and block the row of the blocked value, or the one behind the last for zeros. */
+function sourcesOf(shape: readonly number[], block: number, copies: Copies, part: Part) {
+  const { places, count, at } = copies;
   const [n, channels, height, width] = shape as [number, number, number, number];
   const blocks = channels / block;
   const outside = n * blocks * height * width;
-  const sources = new Int32Array((to - from) * places[0] * places[1] * count * blocks);
+  const row = places[1] * count * blocks;
+  const sources = new Int32Array(productsOf(part) * (part.together * places[0] + part.spare) * row);
   let next = 0;
-  for (let image = from; image < to; image++) {
+  for (let image = part.from; image < part.to; image++) {
     for (let h = 0; h < places[0]; h++) {
       for (let w = 0; w < places[1]; w++) {
         for (let copy = 0; copy < count; copy++) {
@@ -92,6 +117,10 @@ function sourcesOf(shape: readonly number[], block: number, { places, count, at 
             sources[next++] = inside ? ((image * blocks + b) * height + row) * width + column : outside;
         }
       }
+    }
+    if ((image + 1 - part.from) % part.together === 0) {
+      sources.fill(outside, next, next + part.spare * row);
+      next += part.spare * row;
     }
   }
   return ndarray(sources, [sources.length], 'int32');

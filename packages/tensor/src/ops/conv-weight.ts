@@ -6,14 +6,8 @@
 import { type DType, ndarray } from '../array.ts';
 import type { Lowering } from '../operator.ts';
 import type { Tensor } from '../tensor.ts';
-import {
-  type Copies,
-  copiesByPlace,
-  fillsBlocks,
-  type Part,
-  partsOf,
-  zerosOf,
-} from './conv-weight-blocked.ts';
+import { type Copies, fillsBlocks, weightByPlaces } from './conv-weight-blocked.ts';
+import { rowCopies, weightOfProducts, zerosOf } from './conv-weight-parts.ts';
 import { lowerProduct, lowerRowSum } from './matmul.ts';
 
 /** Everything but the shapes; pads are all "before" amounts, then all "after" amounts, as in ONNX. */
@@ -67,10 +61,17 @@ function weightByShifts(
   const [top, left] = two ? [pads[0]!, pads[1]!] : [0, pads[0]!];
   const [dh, dw] = two ? [dilations[0]!, dilations[1]!] : [1, dilations[0]!];
 
-  const isBlocked = kw > 1 && two && height * outWidth >= 128 && fillsBlocks(onnx, tx);
-  const parts = isBlocked ? partsOf(n, (kh * k + kw * c) * height * outWidth) : ([[0, n]] as const);
-  const lefts = rowCopies(onnx, y, {
-    parts,
+  if (kw > 1 && two && fillsBlocks(onnx, tx)) {
+    const copies: Copies = {
+      places: [height, outWidth],
+      count: kw,
+      at: (h, w, j) => [h, w + j * dw - left],
+      key: `columns ${[left, dw]}`,
+    };
+    return weightByPlaces(onnx, [x, y], [tx, ty], copies, { copies: kh, top, step: dh }, kernel);
+  }
+  const [left2d] = rowCopies(onnx, y, {
+    parts: [{ from: 0, to: n, together: 1, spare: 0 }],
     dtype: ty.dtype,
     channels: k,
     copies: kh,
@@ -79,20 +80,7 @@ function weightByShifts(
     height,
     outHeight,
     outWidth,
-  });
-  if (isBlocked) {
-    const copies: Copies = {
-      places: [height, outWidth],
-      count: kw,
-      at: (h, w, j) => [h, w + j * dw - left],
-      key: `columns ${[left, dw]}`,
-    };
-    const rights = copiesByPlace(onnx, x, tx, copies, parts);
-    const products = lefts.map((part, i) => onnx.emit('MatMul', [part, rights[i]!]));
-    const joined = products.length > 1 ? onnx.emit('Concat', products, { axis: { int: 0 } }) : products[0]!;
-    return weightOfProducts(onnx, joined, [n, k, c], kernel);
-  }
-  const left2d = lefts[0]!;
+  }) as [string];
 
   // x by columns: column w of copy j is column w + j·dw − left of x.
   const columns = Array.from({ length: kw }, (_, j) => {
@@ -116,67 +104,6 @@ function weightByShifts(
   });
   const joined = sums.length === 1 ? sums[0]! : onnx.emit('Concat', sums, { axis: { int: 3 } });
   const ordered = onnx.emit('Transpose', [joined], { perm: { ints: [0, 2, 1, 3] } });
-  return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
-}
-
-/** What `rowCopies` makes of y [N, channels, outHeight, outWidth]. */
-interface RowCopies {
-  readonly parts: readonly Part[];
-  readonly dtype: DType;
-  readonly channels: number;
-  readonly copies: number;
-  readonly top: number;
-  readonly step: number;
-  readonly height: number;
-  readonly outHeight: number;
-  readonly outWidth: number;
-}
-
-/** Row h of copy i is row h + top − i · step of y, or zeros: [images, channels · copies, height · outWidth] of each part. */
-function rowCopies(
-  onnx: Lowering,
-  y: string,
-  { parts, dtype, channels, copies, top, step, height, outHeight, outWidth }: RowCopies,
-): readonly string[] {
-  const images = parts.at(-1)![1];
-  const shaped = (part: string, [from, to]: Part) =>
-    onnx.emit('Reshape', [part, onnx.ints([to - from, channels * copies, height * outWidth])]);
-  if (parts.length === 1 && copies === 1 && top === 0 && height === outHeight) return [shaped(y, parts[0]!)];
-  const count = images * channels * outHeight;
-  const rows = onnx.emit('Reshape', [y, onnx.ints([count, outWidth])]);
-  const withZeros = onnx.emit('Concat', [rows, zerosOf(onnx, dtype, [1, outWidth])], { axis: { int: 0 } });
-  return parts.map((part) => {
-    const [from, to] = part.map((image) => image * channels) as [number, number];
-    const key = `rows ${[channels, copies, top, step, height, outHeight, count, part]}`;
-    const sources = onnx.table(key, () => {
-      const found = new Int32Array((to - from) * copies * height);
-      let next = 0;
-      for (let plane = from; plane < to; plane++) {
-        for (let copy = 0; copy < copies; copy++) {
-          for (let at = 0; at < height; at++) {
-            const h = at + top - copy * step;
-            found[next++] = h < 0 || h >= outHeight ? count : plane * outHeight + h;
-          }
-        }
-      }
-      return ndarray(found, [found.length], 'int32');
-    });
-    return shaped(onnx.emit('Gather', [withZeros, sources], { axis: { int: 0 } }), part);
-  });
-}
-
-/** The weight's gradient [K, C, ...kernel] from a product for each picture, [n, K · taps · C] in this order. */
-function weightOfProducts(
-  onnx: Lowering,
-  products: string,
-  [n, k, c]: readonly [number, number, number],
-  kernel: readonly number[],
-  dtype: DType = 'float32',
-): string {
-  const taps = kernel.reduce((a, b) => a * b, 1);
-  const sum = lowerRowSum(onnx, products, [n, k * taps * c], dtype);
-  const parts = onnx.emit('Reshape', [sum, onnx.ints([k, taps, c])]);
-  const ordered = onnx.emit('Transpose', [parts], { perm: { ints: [0, 2, 1] } });
   return onnx.emit('Reshape', [ordered, onnx.ints([k, c, ...kernel])]);
 }
 
@@ -243,7 +170,7 @@ function weightBySlices(
   const [kh, kw] = kernel as [number, number];
   if (groups === 1 && fillsBlocks(onnx, tx)) {
     const [top, left] = pads as [number, number];
-    const [right] = copiesByPlace(onnx, x, tx, {
+    const copies: Copies = {
       places: spatial as [number, number],
       count: kh * kw,
       at: (h, w, tap) => [
@@ -251,9 +178,8 @@ function weightBySlices(
         w * strides[1]! + (tap % kw) * dilations[1]! - left,
       ],
       key: `taps ${[kernel, strides, dilations, top, left]}`,
-    });
-    const plane = onnx.emit('Reshape', [y, onnx.ints([n, k, positions])]);
-    return weightOfProducts(onnx, onnx.emit('MatMul', [plane, right!]), [n, k, c], kernel);
+    };
+    return weightByPlaces(onnx, [x, y], [tx, ty], copies, { copies: 1, top: 0, step: 0 }, kernel);
   }
   const axes = onnx.ints(strides.map((_, i) => i + 2));
   const count = strides.length;
