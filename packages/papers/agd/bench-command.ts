@@ -22,6 +22,7 @@ const engine = async () => ({
   ...(await import('@working-papers/tensor')),
   ...(await import('./bench.ts')),
   ...(await import('./bench-pictures.ts')),
+  ...(await import('./bench-times.ts')),
   ...(await import('./evaluate.ts')),
   ...(await import('./experiment.ts')),
   ...(await import('./report.ts')),

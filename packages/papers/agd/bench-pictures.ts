@@ -1,13 +1,11 @@
-/** The bench's second half: what is drawn with every way of guiding, how it is judged, and what it takes. */
+/** The bench's second half: what is drawn with every way of guiding, and how it is judged. */
 
 import type { Judge } from '@working-papers/models/cifar10-judge';
 import { cifar10Numbers, cifar10Shape } from '@working-papers/models/cifar10-sampling';
 import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
-import { karrasSigmas } from '@working-papers/models/diffusion/levels';
-import { type Denoise, euler, sample } from '@working-papers/models/diffusion/samplers';
 import { type Bench, drawn, names, type Trained } from './bench.ts';
-import type { PictureResult, Settings, TimingResult } from './results.ts';
-import { compileAdapted, compileGuided } from './sample.ts';
+import type { PictureResult, Settings } from './results.ts';
+import { compileGuided } from './sample.ts';
 
 /** A way of guiding whose pictures are judged. */
 export interface Drawing {
@@ -84,79 +82,4 @@ export async function judgeDrawing(
   } finally {
     await compiled.dispose();
   }
-}
-
-/** Times of sampling, the methods taking turns, as ratios to CFG's of the same round. */
-export async function measureTimes(
-  bench: Bench,
-  trained: readonly Trained[],
-  { batchSizes, rounds, onRound }: { batchSizes: readonly number[]; rounds: number; onRound?: () => void },
-): Promise<TimingResult[]> {
-  const { device, teacher, settings, signal } = bench;
-  const { steps } = settings;
-  const sigmas = karrasSigmas(steps);
-  const shape = cifar10Shape;
-  const denoiser = await compileDenoiser({ device, ...teacher, shape });
-  const adapted = (of: Trained) =>
-    compileAdapted({
-      device,
-      ...teacher,
-      adapters: of.adapters!,
-      adapterWeights: of.adapterWeights!,
-      shape,
-    });
-  const guided: { readonly name: string; readonly compiled: Awaited<ReturnType<typeof adapted>> }[] = [];
-  for (const each of trained) guided.push({ name: each.training.name, compiled: await adapted(each) });
-  const scale = 3;
-  const results: TimingResult[] = [];
-  try {
-    for (const batchSize of batchSizes) {
-      const labels = Array.from({ length: batchSize }, (_, n) => n % 10);
-      const ways: Readonly<Record<string, (sigmas: readonly number[]) => Denoise>> = {
-        [names.cfg]: () => denoiser.for({ labels, scale }),
-        [names.plain]: () => denoiser.for({ labels }),
-        ...Object.fromEntries(
-          guided.flatMap(({ name, compiled }) => [
-            [name, () => compiled.for({ labels, scale })],
-            [`${name}, precomputed`, (sigmas) => compiled.for({ labels, scale, sigmas })],
-          ]),
-        ),
-      };
-      const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
-      for (let round = -1; round < rounds; round++) {
-        for (const [name, way] of Object.entries(ways)) {
-          const start = performance.now();
-          await sample({
-            denoise: way(sigmas),
-            sampler: euler,
-            sigmas,
-            count: batchSize,
-            size: cifar10Numbers,
-            seed: 1,
-            signal,
-          });
-          // the first round pays for setting up
-          if (round >= 0) times.get(name)!.push(performance.now() - start);
-        }
-        onRound?.();
-      }
-      const reference = times.get(names.cfg)!;
-      for (const [method, own] of times) {
-        const ratios = own.map((time, i) => time / reference[i]!).toSorted((a, b) => a - b);
-        const quantile = (share: number) => ratios[Math.round(share * (ratios.length - 1))]!;
-        const middle = own.toSorted((a, b) => a - b)[own.length >> 1]!;
-        results.push({
-          method,
-          batchSize,
-          milliseconds: middle / batchSize,
-          ratio: quantile(0.5),
-          low: quantile(0.25),
-          high: quantile(0.75),
-        });
-      }
-    }
-  } finally {
-    for (const each of [denoiser, ...guided.map(({ compiled }) => compiled)]) await each.dispose();
-  }
-  return results;
 }
