@@ -75,11 +75,21 @@ export function claimOf(
   return { claim, published, measured, verdict, ...(note !== undefined && { note }) };
 }
 
+/** A machine, as reports and cards name it. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+}
+
+/** "AMD EPYC, 2 cores" */
+export const machineName = ({ cpu, cores }: Machine): string =>
+  `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}`;
+
 /** What a report says of its run. `date` is ISO 8601. */
 interface Run {
   readonly date: string;
   readonly command: string;
-  readonly machine: { readonly cpu: string; readonly cores: number };
+  readonly machine: Machine;
 }
 
 /** The whole of a `results.json`: what was measured, and the report on it. `seeds` is how many runs it is made of. */
@@ -89,6 +99,6 @@ export function reported<M extends Run>(
   report: Omit<Report, 'measured'>,
 ): M & { readonly report: Report } {
   const { date, command, machine } = measured;
-  const run = { date: date.slice(0, 10), machine: `${machine.cpu}, ${machine.cores} cores`, seeds, command };
+  const run = { date: date.slice(0, 10), machine: machineName(machine), seeds, command };
   return { ...measured, report: { measured: run, ...report } };
 }

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { machineName } from '@working-papers/edition';
 import { runManifest } from './manifest.ts';
 import { UserError } from './user-error.ts';
 
@@ -42,7 +43,7 @@ export function beginTraining(options: BeginTrainingOptions): () => TrainingCard
   return () => ({
     command,
     date,
-    machine: `${machine.cpu}, ${machine.cores} cores`,
+    machine: machineName(machine),
     seed: String(seed),
     ...(found === undefined && { minutes: ((performance.now() - started) / 60_000).toFixed(0) }),
   });

@@ -6,6 +6,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { machineName } from '@working-papers/edition';
 import type { Teacher } from '@working-papers/models/cifar10-kinds';
 import { cifar10Numbers, cifar10Shape } from '@working-papers/models/cifar10-sampling';
 import { compileDenoiser } from '@working-papers/models/diffusion/denoiser';
@@ -241,7 +242,7 @@ export async function writeShipped(
   const card = {
     command,
     date,
-    machine: `${machine.cpu}, ${machine.cores} cores`,
+    machine: machineName(machine),
     minutes: minutes.toFixed(0),
     seed: String(training.seed),
     data: `${settings.trajectories} ${points} of ${settings.steps} steps, ω from 1 to 6`,
