@@ -148,6 +148,10 @@ test('the weight gradient of many pictures, made in parts, is the sum over the p
         { from: 8, to: 11, together: 3, spare: 0 },
       ],
     },
+    {
+      ...{ images: 3, k: 32, side: 64, stride: 2 },
+      parts: [{ from: 0, to: 3, together: 1, spare: 1 }],
+    },
   ]) {
     const out = side / stride;
     assert.deepEqual(partsOf(images, [out, out], stride === 1 ? 3 * (c + k) : k + 9 * c), parts);
